@@ -1,0 +1,71 @@
+"""Registers the commands and turns foreseen failures into exit codes."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import ewval
+from ewval.cli.config import default_map, read_config
+from ewval.cli.demo import demo
+from ewval.cli.doctor import doctor
+from ewval.cli.errors import report
+from ewval.cli.eval import eval_
+from ewval.cli.fetch import fetch
+from ewval.cli.index import index
+from ewval.cli.output import Output
+from ewval.cli.pack import pack
+from ewval.cli.predict import predict
+from ewval.cli.train import train
+from ewval.core.constants import CONFIG_FILE
+from ewval.core.errors import EwvalError
+
+
+class EwvalGroup(TyperGroup):
+    """The command group, with the failures of its commands reported in one line."""
+
+    def invoke(self, ctx: Any) -> Any:  # Typer does not export the type of its parent's argument
+        """Run the command; a foreseen failure ends it with the exit code of the contract."""
+        try:
+            return super().invoke(ctx)
+        except EwvalError as error:
+            raise typer.Exit(report(error)) from error
+
+
+app = typer.Typer(
+    cls=EwvalGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain ASCII, so that no console fails on a glyph
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,
+    help="Does Eyewire tasks by itself and says how sure it is.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        Output().line(f"ewval {ewval.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    ctx: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    group = ctx.command
+    options = {name: [p.name for p in command.params if p.name] for name, command in group.commands.items()}  # type: ignore[attr-defined]
+    ctx.default_map = default_map(read_config(Path(CONFIG_FILE)), options)
+
+
+app.command()(fetch)
+app.command()(pack)
+app.command()(index)
+app.command()(train)
+app.command("eval")(eval_)
+app.command()(predict)
+app.command()(demo)
+app.command()(doctor)

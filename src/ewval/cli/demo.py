@@ -1,0 +1,5 @@
+"""`ewval demo`."""
+
+
+def demo() -> None:
+    """Being built."""

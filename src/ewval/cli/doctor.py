@@ -1,0 +1,5 @@
+"""`ewval doctor`."""
+
+
+def doctor() -> None:
+    """Being built."""

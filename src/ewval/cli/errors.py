@@ -1,0 +1,68 @@
+"""Foreseen failures: what the process exits with, and what the user should do next."""
+
+import os
+import traceback
+from enum import IntEnum
+
+from ewval.cli.output import message
+from ewval.core import errors
+from ewval.core.constants import ENV_DEBUG, ENV_TOKEN
+
+
+class Exit(IntEnum):
+    """The exit codes of every command."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    PARTLY = 3
+    CREDENTIAL = 4
+    SERVER = 5
+    DATA = 6
+    UNAVAILABLE = 7
+    INTERRUPTED = 130
+
+
+# The first class that an error is an instance of counts, so subclasses stand before their bases.
+TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
+    (
+        errors.TokenMissingError,
+        Exit.CREDENTIAL,
+        f"set {ENV_TOKEN} or use --token-file; `ewval doctor` says how to get one",
+    ),
+    (errors.TokenRefusedError, Exit.CREDENTIAL, f"get a new token and set {ENV_TOKEN}; `ewval doctor` says how"),
+    (errors.CredentialError, Exit.CREDENTIAL, "`ewval doctor` checks the token"),
+    (errors.ThrottledError, Exit.SERVER, "wait a while, then run the same command again; lower --api-rate"),
+    (errors.UnreachableError, Exit.SERVER, "check the network and --api, then run the same command again"),
+    (errors.ServerError, Exit.SERVER, "run the same command again later"),
+    (errors.DamagedError, Exit.DATA, "delete it and run `ewval fetch` or `ewval pack` again"),
+    (errors.MissingError, Exit.DATA, ""),
+    (errors.DataError, Exit.DATA, "`ewval doctor` checks the data folder"),
+    (errors.ExtraError, Exit.UNAVAILABLE, "install it with `pip install 'ewval[EXTRA]'`"),
+    (errors.DeviceError, Exit.UNAVAILABLE, "use --device cpu or auto"),
+    (errors.UnavailableError, Exit.UNAVAILABLE, "`ewval doctor` shows what is available"),
+    (errors.UsageError, Exit.USAGE, ""),
+    (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
+)
+
+
+def exit_code(error: errors.EwvalError) -> Exit:
+    """Return the exit code of the contract for `error`."""
+    return next(code for kind, code, _ in TABLE if isinstance(error, kind))
+
+
+def describe(error: errors.EwvalError) -> str:
+    """Return one line: what is wrong, and what to do next."""
+    advice = next(text for kind, _, text in TABLE if isinstance(error, kind))
+    if isinstance(error, errors.ExtraError):
+        advice = advice.replace("EXTRA", error.extra)
+    line = " ".join(str(error).split())
+    return f"{line}; {advice}" if advice else line
+
+
+def report(error: errors.EwvalError) -> Exit:
+    """Say on stderr what went wrong; return the exit code."""
+    if os.environ.get(ENV_DEBUG):
+        message("".join(traceback.format_exception(error)).rstrip())
+    message(f"ewval: {describe(error)}")
+    return exit_code(error)

@@ -1,0 +1,5 @@
+"""`ewval eval`."""
+
+
+def eval_() -> None:
+    """Being built."""

@@ -1,0 +1,5 @@
+"""`ewval fetch`."""
+
+
+def fetch() -> None:
+    """Being built."""

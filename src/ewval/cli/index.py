@@ -1,0 +1,5 @@
+"""`ewval index`."""
+
+
+def index() -> None:
+    """Being built."""

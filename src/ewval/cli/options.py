@@ -1,0 +1,66 @@
+"""Options and arguments that more than one command takes, declared once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ewval.core.constants import DEFAULT_API, DEFAULT_DATA, ENV_API, ENV_DATA, ENV_MODEL
+from ewval.core.errors import UsageError
+from ewval.core.folder import DataFolder
+
+Data = Annotated[
+    Path, typer.Option("--data", envvar=ENV_DATA, help="The data folder.", show_default=True, metavar="DIR")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only ids or paths on stdout.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Debug log on stderr.")]
+Api = Annotated[str, typer.Option("--api", envvar=ENV_API, help="Base URL of the Eyewire API.", metavar="URL")]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="File that holds the Eyewire token.", metavar="PATH")
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", envvar=ENV_MODEL, help="A packaged name or a path.", metavar="NAME|PATH"),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: the cores.")]
+TaskIds = Annotated[list[str] | None, typer.Argument(metavar="TASK_ID...|-", help="Task ids; - reads them from stdin.")]
+
+DATA_DEFAULT = Path(DEFAULT_DATA)
+API_DEFAULT = DEFAULT_API
+
+
+def data_folder(data: Path, *, must_exist: bool = False) -> DataFolder:
+    """Return the data folder at `data`.
+
+    Raises:
+        UsageError: It is a file, or it must exist and does not.
+    """
+    if data.exists() and not data.is_dir():
+        raise UsageError(f"--data {data} is not a folder")
+    if must_exist and not data.is_dir():
+        raise UsageError(f"there is no data folder {data}; `ewval fetch` makes one, --data names another")
+    return DataFolder(data)
+
+
+def parse_ids(words: list[str] | None, *, what: str = "task id") -> list[int]:
+    """Return the ids in `words`, first mention first; `-` stands for those on stdin.
+
+    Raises:
+        UsageError: A word is not a positive whole number.
+    """
+    ids: dict[int, None] = {}
+    for word in words or []:
+        lines = (line.partition("#")[0].strip() for line in sys.stdin) if word == "-" else iter([word])
+        for text in lines:
+            if text:
+                ids[_parse_id(text, what=what)] = None
+    return list(ids)
+
+
+def _parse_id(text: str, *, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
+        raise UsageError(f"{text!r} is not a {what}: ids are positive whole numbers")
+    return int(text)

@@ -1,0 +1,5 @@
+"""`ewval pack`."""
+
+
+def pack() -> None:
+    """Being built."""

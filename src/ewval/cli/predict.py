@@ -1,0 +1,5 @@
+"""`ewval predict`."""
+
+
+def predict() -> None:
+    """Being built."""

@@ -1,0 +1,5 @@
+"""`ewval train`."""
+
+
+def train() -> None:
+    """Being built."""

@@ -1,0 +1,1 @@
+"""The pipeline without torch: tasks, volumes, files and samples."""

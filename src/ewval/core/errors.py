@@ -1,0 +1,152 @@
+"""Every failure that ewval foresees.
+
+    EwvalError
+    ├── UsageError             nonsense asked for: an option value, a configuration file
+    ├── CredentialError        token missing or refused
+    │   ├── TokenMissingError
+    │   └── TokenRefusedError
+    ├── ServerError            the server cannot be reached, or throttles, after all retries
+    │   ├── UnreachableError
+    │   ├── ThrottledError
+    │   └── ReplyError         it answers, but not in the form it should
+    ├── DataError              data damaged or missing
+    │   ├── DamagedError       a file does not hold what it should
+    │   └── MissingError       a task, cell, volume, file or model that is not there
+    └── UnavailableError       a device or an optional extra is not available
+        ├── DeviceError
+        └── ExtraError
+
+Classes carry fields, not prose: each sentence is written once, in `__str__`. `ewval.cli.errors` maps classes to
+exit codes and says what to do next.
+"""
+
+from dataclasses import dataclass, fields, is_dataclass
+
+
+class EwvalError(Exception):
+    """Base of all foreseen failures."""
+
+    def __reduce__(self) -> tuple[type["EwvalError"], tuple[object, ...]]:
+        # Exceptions are pickled by their positional arguments; ours must reach us whole from worker processes.
+        values = tuple(getattr(self, field.name) for field in fields(self)) if is_dataclass(self) else self.args
+        return type(self), values
+
+
+@dataclass(eq=False)
+class UsageError(EwvalError):
+    """Something that was asked for makes no sense."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class CredentialError(EwvalError):
+    """The token is missing or refused."""
+
+
+class TokenMissingError(CredentialError):
+    """No token is set, and the server wants one."""
+
+    def __str__(self) -> str:
+        return "no Eyewire token is set"
+
+
+@dataclass(eq=False)
+class TokenRefusedError(CredentialError):
+    """The server answered 401 or 403; `url` is without the token."""
+
+    url: str
+    status: int
+
+    def __str__(self) -> str:
+        return f"the token was refused ({self.status}) by {self.url}"
+
+
+class ServerError(EwvalError):
+    """The server did not give an answer that can be used."""
+
+
+@dataclass(eq=False)
+class UnreachableError(ServerError):
+    """No connection, or only server errors, after all retries; `url` is without the token."""
+
+    url: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"cannot reach {self.url}: {self.reason}"
+
+
+@dataclass(eq=False)
+class ThrottledError(ServerError):
+    """The server kept answering 429 or 503; `url` is without the token."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return f"the server keeps throttling: {self.url}"
+
+
+@dataclass(eq=False)
+class ReplyError(ServerError):
+    """A reply that is not in the form it should be; `url` is without the token."""
+
+    url: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"unexpected reply from {self.url}: {self.problem}"
+
+
+class DataError(EwvalError):
+    """Data damaged or missing."""
+
+
+@dataclass(eq=False)
+class DamagedError(DataError):
+    """A file, stream or volume that does not hold what it should."""
+
+    what: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.what} is damaged: {self.problem}"
+
+
+@dataclass(eq=False)
+class MissingError(DataError):
+    """Something that is not there, such as "task 12" or "model mine"; `hint` says how to get it."""
+
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} not found" + (f"; {self.hint}" if self.hint else "")
+
+
+class UnavailableError(EwvalError):
+    """A device or an optional extra is not available here."""
+
+
+@dataclass(eq=False)
+class DeviceError(UnavailableError):
+    """The device asked for is not there, or too small."""
+
+    device: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"device {self.device} is not available: {self.problem}"
+
+
+@dataclass(eq=False)
+class ExtraError(UnavailableError):
+    """An optional package is not installed."""
+
+    extra: str
+    package: str
+
+    def __str__(self) -> str:
+        return f"{self.package} is not installed (extra '{self.extra}')"

@@ -1,0 +1,52 @@
+"""Where everything lies in a data folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The paths of one data folder; nothing is created by asking for a path.
+
+    Source: the packed volumes and the two task files lie where the 2019 seed system put them, so its folders open as
+    they are.
+    """
+
+    root: Path
+
+    def raw(self, volume: int) -> Path:
+        """Folder of a volume as downloaded: `jpg/N.jpg`, `segmentation.lzma`, `metadata.json`."""
+        return self.root / "raw" / str(volume)
+
+    def image(self, volume: int) -> Path:
+        """Packed image, uint8 64^3."""
+        return self.root / "images" / str(volume) / "image.lzma"
+
+    def segmentation(self, volume: int) -> Path:
+        """Packed segmentation, uint16 64^3."""
+        return self.root / "segmentation" / str(volume) / "segmentation.lzma"
+
+    @property
+    def ledger(self) -> Path:
+        """What has been fetched."""
+        return self.root / "eyewire.sqlite"
+
+    @property
+    def task_vol(self) -> Path:
+        """Task id to volume id."""
+        return self.root / "task_vol.json"
+
+    @property
+    def task_data(self) -> Path:
+        """Seed, parent and aggregate of each task."""
+        return self.root / "task_data.json"
+
+    @property
+    def split(self) -> Path:
+        """Which tasks are trained on, validated with and tested with."""
+        return self.root / "split.json"
+
+    @property
+    def failed(self) -> Path:
+        """Ids that could not be fetched, valid input for the next run."""
+        return self.root / "failed.txt"

@@ -1,0 +1,1 @@
+"""A generated world of neurons, and a server that speaks like Eyewire."""

@@ -1,0 +1,1 @@
+"""The networks: architectures, losses, training, evaluation, prediction."""
