@@ -1,1 +1,1 @@
-"""A generated world of neurons, and a server that speaks like Eyewire."""
+"""A generated world of neurons, and a server in Eyewire's form for it or any other folder in the wire format."""

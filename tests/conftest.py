@@ -1,0 +1,57 @@
+"""What tests of more than one folder need."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+"""Real data that lies beside the checkout on some machines."""
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data; the test is skipped where it is not there."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("no ../shared beside the checkout")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the person who runs the tests reaches them."""
+    for name in list(os.environ):
+        if name.startswith("EWVAL_") or name == "EW_OAUTH2":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def wire_server() -> Iterator[Callable[..., Any]]:
+    """Start servers over wire-format folders: `wire_server(folder, token=..., faults=...)`; all stop at the end."""
+    from ewval.core.sim.server import WireServer
+
+    with ExitStack() as servers:
+
+        def start(folders: Path | Sequence[Path], **options: Any) -> WireServer:
+            return servers.enter_context(WireServer(folders, **options))
+
+        yield start
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command in an empty folder: `cli("fetch", 7, "--api", url, input="...", env={...})`."""
+    from ewval.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, **options: Any) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words], **options)
+
+    return run
