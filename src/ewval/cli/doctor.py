@@ -1,5 +1,64 @@
-"""`ewval doctor`."""
+"""`ewval doctor`: is everything in order, and how to mend what is not."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from ewval.cli import options
+from ewval.cli.errors import Exit
+from ewval.cli.output import Output, open_output
+
+if TYPE_CHECKING:
+    from ewval.core.health import Finding
 
 
-def doctor() -> None:
-    """Being built."""
+def doctor(
+    data: options.Data = options.DATA_DEFAULT,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Check versions, device, models, disk, token and data folder; say how to mend each problem.
+
+    Exit 0 where nothing is broken (a missing token is only a warning), 6 where something is.
+    """
+    from ewval.core import health
+    from ewval.core.credentials import read_token
+
+    output = open_output(json=json, quiet=quiet, verbose=verbose)
+    folder = options.data_folder(data)
+    findings = [
+        *health.check_versions(),
+        *_check_networks(),
+        health.check_disk(folder),
+        health.check_token(read_token(token_file)),
+        *health.check_folder(folder),
+    ]
+    _show(findings, output)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(Exit.DATA)
+
+
+def _check_networks() -> "list[Finding]":
+    from ewval.core.health import Finding
+
+    try:
+        from ewval.nn import health
+    except ImportError as error:
+        return [Finding("device", "problem", f"torch cannot be imported: {error}", "pip install torch")]
+    return [health.check_device(), *health.check_models()]
+
+
+def _show(findings: "list[Finding]", output: Output) -> None:
+    from dataclasses import asdict
+
+    if output.json:
+        output.json_line({"findings": [asdict(finding) for finding in findings]})
+        return
+    for finding in findings:
+        if output.quiet and finding.state == "ok":
+            continue
+        output.line(f"{finding.state:8s} {finding.name}: {finding.detail}")
+        if finding.fix:
+            output.line(f"{'':8s} -> {finding.fix}")

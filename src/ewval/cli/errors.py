@@ -34,6 +34,11 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (errors.CredentialError, Exit.CREDENTIAL, "`ewval doctor` checks the token"),
     (errors.ThrottledError, Exit.SERVER, "wait a while, then run the same command again; lower --api-rate"),
     (errors.UnreachableError, Exit.SERVER, "check the network and --api, then run the same command again"),
+    (
+        errors.ReplyError,
+        Exit.SERVER,
+        "check --api; if the server is down for maintenance, run the same command again later",
+    ),
     (errors.ServerError, Exit.SERVER, "run the same command again later"),
     (errors.DamagedError, Exit.DATA, "delete it and run `ewval fetch` or `ewval pack` again"),
     (errors.MissingError, Exit.DATA, ""),

@@ -1,6 +1,7 @@
 """Options and arguments that more than one command takes, declared once."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -53,11 +54,14 @@ def parse_ids(words: list[str] | None, *, what: str = "task id") -> list[int]:
     """
     ids: dict[int, None] = {}
     for word in words or []:
-        lines = (line.partition("#")[0].strip() for line in sys.stdin) if word == "-" else iter([word])
-        for text in lines:
-            if text:
-                ids[_parse_id(text, what=what)] = None
+        for text in _ids_on_stdin() if word == "-" else [word]:
+            ids[_parse_id(text, what=what)] = None
     return list(ids)
+
+
+def _ids_on_stdin() -> Iterator[str]:
+    lines = (line.partition("#")[0].strip() for line in sys.stdin)
+    return (text for text in lines if text)
 
 
 def _parse_id(text: str, *, what: str) -> int:

@@ -1,0 +1,35 @@
+"""Ids and folders as the user gives them."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from ewval.cli.options import data_folder, parse_ids
+from ewval.core.errors import UsageError
+
+
+def test_ids_keep_their_order_and_lose_their_repetitions() -> None:
+    assert parse_ids(["3", "1", "3", "2"]) == [3, 1, 2]
+
+
+def test_a_dash_reads_ids_from_stdin_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("# failed yesterday\n12\n\n 13 # 404\n"))
+    assert parse_ids(["11", "-"]) == [11, 12, 13]
+
+
+@pytest.mark.parametrize("word", ["x", "-3", "0", "1.5", "1e3", "", "\u0663", str(2**63)])
+def test_nonsense_ids_are_named(word: str) -> None:
+    with pytest.raises(UsageError, match="is not a task id"):
+        parse_ids([word])
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is not a folder"):
+        data_folder(tmp_path / "file")
+
+
+def test_a_data_folder_that_must_exist_is_missed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no data folder"):
+        data_folder(tmp_path / "none", must_exist=True)
