@@ -41,6 +41,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     ),
     (errors.ServerError, Exit.SERVER, "run the same command again later"),
     (errors.DamagedError, Exit.DATA, "delete it and run `ewval fetch` or `ewval pack` again"),
+    (errors.UnsupportedError, Exit.DATA, "only 256^3 volumes of the mouse data set can be used"),
     (errors.MissingError, Exit.DATA, ""),
     (errors.DataError, Exit.DATA, "`ewval doctor` checks the data folder"),
     (errors.ExtraError, Exit.UNAVAILABLE, "install it with `pip install 'ewval[EXTRA]'`"),

@@ -11,6 +11,7 @@
     │   └── ReplyError         it answers, but not in the form it should
     ├── DataError              data damaged or missing
     │   ├── DamagedError       a file does not hold what it should
+    │   ├── UnsupportedError   a file is whole, but not of the kind that ewval handles
     │   └── MissingError       a task, cell, volume, file or model that is not there
     └── UnavailableError       a device or an optional extra is not available
         ├── DeviceError
@@ -113,6 +114,17 @@ class DamagedError(DataError):
 
     def __str__(self) -> str:
         return f"{self.what} is damaged: {self.problem}"
+
+
+@dataclass(eq=False)
+class UnsupportedError(DataError):
+    """Data that is whole, but of another kind than 256^3 volumes of the mouse data set."""
+
+    what: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot be used: {self.problem}"
 
 
 @dataclass(eq=False)

@@ -1,0 +1,95 @@
+"""Volumes as lzma streams, both ways, with every decode bounded by the size that is expected.
+
+Raw segmentations come as legacy "LZMA alone" streams, packed volumes are `.xz` streams; both are named `.lzma`.
+Arrays are flat, C order: z slowest, x fastest, little-endian.
+Source: https://tukaani.org/xz/xz-file-format.txt; the legacy header is described in `xz(1)`, `--format=lzma`.
+"""
+
+import lzma
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ewval.core.errors import DamagedError, UnsupportedError
+
+CHUNK_BYTES = 1 << 20
+"""Bytes decoded at a time: small beside a volume, so that decoding needs no second copy of it."""
+MEMORY_LIMIT_BYTES = 80 << 20
+"""What a decoder may allocate; the largest preset of `xz` needs 65 MiB."""
+XZ_MAGIC = b"\xfd7zXZ\x00"
+ALONE_HEADER_BYTES = 13
+ALONE_LENGTH_PLAUSIBLE = 1 << 38
+"""Length fields beyond are "unknown" (all ones) or, to liblzma, not lzma at all: the decoder tells them apart."""
+
+
+def encode(array: NDArray[np.generic]) -> bytes:
+    """Return `array` as an `.xz` stream of its C-order, little-endian bytes."""
+    little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+    return lzma.compress(little.tobytes(), format=lzma.FORMAT_XZ, preset=6)
+
+
+def decode(blob: bytes, *, shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArray[np.generic]:
+    """Return the read-only array in `blob`, which has to hold exactly `shape` elements of `dtype`.
+
+    Raises:
+        DamagedError: The stream is not lzma, is truncated, too long or too short, or something follows it; `what`
+            names it.
+    """
+    kind = np.dtype(dtype).newbyteorder("<")
+    flat = np.empty(math.prod(shape) * kind.itemsize, np.uint8)
+    for start, piece in _pieces(blob, length=flat.size, what=what):
+        flat[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
+    flat.flags.writeable = False
+    return flat.view(kind).reshape(shape)
+
+
+def decode_labels(blob: bytes, *, voxels: int, dtype: DTypeLike = "<u2", what: str) -> NDArray[np.uint16]:
+    """Return the segment ids in `blob`, flat, as uint16, whatever unsigned `dtype` they are stored in.
+
+    Raises:
+        DamagedError: As `decode`.
+        UnsupportedError: An id does not fit uint16.
+    """
+    kind = np.dtype(dtype).newbyteorder("<")
+    labels = np.empty(voxels, np.uint16)
+    for start, piece in _pieces(blob, length=voxels * kind.itemsize, what=what):
+        ids = np.frombuffer(piece, kind)  # pieces end on element borders: both lengths are multiples of its size
+        if kind.itemsize > 2 and (largest := int(ids.max())) > np.iinfo(np.uint16).max:
+            raise UnsupportedError(what, f"segment id {largest} does not fit uint16")
+        labels[start // kind.itemsize :][: ids.size] = ids
+    return labels
+
+
+def _pieces(blob: bytes, *, length: int, what: str) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, decoded bytes) until exactly `length` bytes have come, in pieces of CHUNK_BYTES but the last."""
+    _check_stated_length(blob, length=length, what=what)
+    decoder = lzma.LZMADecompressor(memlimit=MEMORY_LIMIT_BYTES)
+    done, rest = 0, blob
+    try:
+        while (
+            done < length and not decoder.eof and (piece := decoder.decompress(rest, min(CHUNK_BYTES, length - done)))
+        ):
+            yield done, piece
+            done, rest = done + len(piece), b""
+        excess = b"" if decoder.eof else decoder.decompress(b"", 1)
+    except lzma.LZMAError as error:
+        raise DamagedError(what, f"{str(error).lower()}, after {done} bytes") from error
+    if excess:
+        raise DamagedError(what, f"it decodes to more than the expected {length} bytes")
+    if not decoder.eof:
+        raise DamagedError(what, f"it is truncated: its stream breaks off after {done} of {length} bytes")
+    if done != length:
+        raise DamagedError(what, f"it decodes to {done} bytes instead of {length}")
+    if decoder.unused_data:
+        raise DamagedError(what, f"{len(decoder.unused_data)} bytes follow the end of its stream")
+
+
+def _check_stated_length(blob: bytes, *, length: int, what: str) -> None:
+    """Refuse a legacy stream whose header already states another length."""
+    if blob.startswith(XZ_MAGIC) or len(blob) < ALONE_HEADER_BYTES:
+        return
+    stated = int.from_bytes(blob[5:ALONE_HEADER_BYTES], "little")
+    if stated != length and stated < ALONE_LENGTH_PLAUSIBLE:
+        raise DamagedError(what, f"its header states {stated} bytes instead of {length}")
