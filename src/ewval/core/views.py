@@ -1,0 +1,109 @@
+"""One volume as predict needs it: its segments at the best resolution at hand, and which of them touch."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.constants import SEGMENT_ID_COUNT
+from ewval.core.errors import MissingError
+from ewval.core.folder import DataFolder
+from ewval.core.pooling import Pooling, pool_full, pool_packed
+from ewval.core.raw import read_image, read_segmentation
+from ewval.core.segments import touching_pairs, unpack_pairs
+
+Resolution = Literal["full", "packed"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeView:
+    """The segments of one volume.
+
+    Args:
+        volume: Its id.
+        resolution: `full` where the segmentation as downloaded is at hand; with `packed`, segments too small to
+            survive the packing are unknown and sizes are estimates.
+        pooling: From packed voxels to segments.
+        pairs: int64[m, 2], ids of touching segments, smaller id first.
+    """
+
+    volume: int
+    resolution: Resolution
+    pooling: Pooling
+    pairs: NDArray[np.int64]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Full-resolution voxels by segment id, int64[65536]."""
+        sizes = np.zeros(SEGMENT_ID_COUNT, dtype=np.int64)
+        sizes[self.pooling.ids] = self.pooling.voxels
+        return sizes
+
+
+def view_volume(volume: int, packed: NDArray[np.uint16], *, full: NDArray[np.uint16] | None) -> VolumeView:
+    """Return the view of a volume from its packed segmentation and, where at hand, the full one."""
+    pairs = touching_pairs(packed)
+    if full is None:
+        return VolumeView(volume, "packed", pool_packed(packed), pairs)
+    pooling = pool_full(full)
+    return VolumeView(volume, "full", pooling, _with_small_segments(pairs, pooling, packed))
+
+
+class VolumeSource:
+    """Views of the volumes in a data folder; the latest few are kept, since tasks come ordered by volume.
+
+    Args:
+        folder: Where `raw/` may hold the volumes as downloaded.
+        full_resolution: False to leave `raw/` alone, as a folder without it would do.
+        cache: Views to keep, about 12 MB each.
+    """
+
+    def __init__(self, folder: DataFolder, *, full_resolution: bool = True, cache: int = 4) -> None:
+        self._folder, self._full_resolution, self._cache = folder, full_resolution, cache
+        self._views: OrderedDict[int, VolumeView] = OrderedDict()
+
+    def view(self, volume: int, packed: NDArray[np.uint16]) -> VolumeView:
+        """Return the view of `volume`, whose packed segmentation is `packed`.
+
+        Raises:
+            DamagedError: The segmentation in `raw/` does not hold what it should.
+        """
+        if volume not in self._views:
+            self._views[volume] = view_volume(volume, packed, full=self.labels(volume))
+            while len(self._views) > self._cache:
+                self._views.popitem(last=False)
+        self._views.move_to_end(volume)
+        return self._views[volume]
+
+    def labels(self, volume: int) -> NDArray[np.uint16] | None:
+        """Return the full-resolution segmentation, uint16 z y x; None where it is not at hand."""
+        return self._read(read_segmentation, volume)
+
+    def image(self, volume: int) -> NDArray[np.uint8] | None:
+        """Return the full-resolution image, uint8 z y x; None where it is not at hand."""
+        return self._read(read_image, volume)
+
+    def _read(self, reader: Callable[[Path], T], volume: int) -> T | None:
+        if not self._full_resolution:
+            return None
+        try:
+            return reader(self._folder.raw(volume))
+        except MissingError:
+            return None
+
+
+def _with_small_segments(pairs: NDArray[np.int64], pooling: Pooling, packed: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Add what the packed cube cannot show: a segment that vanished in it touches all others in its packed voxels."""
+    shown = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
+    shown[packed] = True
+    label = pooling.ids[pooling.index]
+    small = ~shown[label]
+    low = np.minimum(label[small], packed.ravel()[pooling.block[small]])
+    high = np.maximum(label[small], packed.ravel()[pooling.block[small]])
+    keys = np.concatenate([pairs[:, 0] * SEGMENT_ID_COUNT + pairs[:, 1], low * SEGMENT_ID_COUNT + high])
+    return unpack_pairs(np.unique(keys[keys >= SEGMENT_ID_COUNT]))
