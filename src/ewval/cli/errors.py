@@ -45,8 +45,18 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (errors.MissingError, Exit.DATA, ""),
     (errors.DataError, Exit.DATA, "`ewval doctor` checks the data folder"),
     (errors.ExtraError, Exit.UNAVAILABLE, "install it with `pip install 'ewval[EXTRA]'`"),
+    (
+        errors.MemoryShortError,
+        Exit.UNAVAILABLE,
+        "lower --batch-size, --parts or --loops, or use --recompute; the last checkpoint is kept",
+    ),
     (errors.DeviceError, Exit.UNAVAILABLE, "use --device cpu or auto"),
     (errors.UnavailableError, Exit.UNAVAILABLE, "`ewval doctor` shows what is available"),
+    (
+        errors.DivergedError,
+        Exit.UNEXPECTED,
+        "the last good checkpoint is kept; begin another --run with a lower --learning-rate or --clip",
+    ),
     (errors.UsageError, Exit.USAGE, ""),
     (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
 )

@@ -13,8 +13,10 @@
     │   ├── DamagedError       a file does not hold what it should
     │   ├── UnsupportedError   a file is whole, but not of the kind that ewval handles
     │   └── MissingError       a task, cell, volume, file or model that is not there
+    ├── DivergedError          training ran into numbers that are none
     └── UnavailableError       a device or an optional extra is not available
         ├── DeviceError
+        │   └── MemoryShortError
         └── ExtraError
 
 Classes carry fields, not prose: each sentence is written once, in `__str__`. `ewval.cli.errors` maps classes to
@@ -138,6 +140,17 @@ class MissingError(DataError):
         return f"{self.what} not found" + (f"; {self.hint}" if self.hint else "")
 
 
+@dataclass(eq=False)
+class DivergedError(EwvalError):
+    """Training reached a loss or gradient that is not a finite number."""
+
+    step: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"training diverged at step {self.step}: {self.problem}"
+
+
 class UnavailableError(EwvalError):
     """A device or an optional extra is not available here."""
 
@@ -151,6 +164,14 @@ class DeviceError(UnavailableError):
 
     def __str__(self) -> str:
         return f"device {self.device} is not available: {self.problem}"
+
+
+@dataclass(eq=False)
+class MemoryShortError(DeviceError):
+    """The device has too little memory for `problem`."""
+
+    def __str__(self) -> str:
+        return f"device {self.device} ran out of memory: {self.problem}"
 
 
 @dataclass(eq=False)
