@@ -11,7 +11,6 @@ from ewval.core.segments import (
     Thresholds,
     agreement,
     decide,
-    doubted,
     expected_wrong_voxels,
     reachable,
     review_priority,
@@ -29,6 +28,8 @@ def table(probabilities, *, voxels=100, spread=0.0):
         voxels=np.full(len(ids), voxels, dtype=np.int64),
         probability=np.array([probabilities[i] for i in ids.tolist()], dtype=np.float64),
         spread=np.full(len(ids), spread),
+        inside=np.zeros(len(ids)),
+        dark=np.zeros(len(ids)),
     )
 
 
@@ -98,7 +99,7 @@ def test_thresholds_out_of_order_are_refused(add, maybe):
 
 def test_columns_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="columns of different lengths"):
-        SegmentTable(np.zeros(2, np.int64), np.zeros(1, np.int64), np.zeros(2), np.zeros(2))
+        SegmentTable(np.zeros(2, np.int64), np.zeros(1, np.int64), *[np.zeros(2)] * 4)
 
 
 def test_uncertainty_is_twice_the_chance_to_be_wrong_and_grows_with_the_spread():
@@ -142,11 +143,6 @@ def test_segment_f1_leaves_the_seed_out_and_keeps_the_zero_rules(chosen, true, e
 
 def test_agreement_is_the_f1_by_volume():
     assert agreement([1, 2, 3], [3], seed=[1], sizes=sizes(s2=10, s3=30)) == pytest.approx(60 / 70)
-
-
-def test_consensus_segments_below_the_maybe_threshold_are_doubted():
-    scored = table({1: 0.0, 2: 0.1, 3: 0.3, 4: 0.9})
-    assert doubted([1, 2, 3, 4, 99], scored, seed=[1], thresholds=THRESHOLDS) == (2,)
 
 
 def test_expected_wrong_voxels_counts_both_sides():

@@ -37,7 +37,7 @@ class Pooling:
         return self.mean(selected.astype(np.float64))
 
     def _weights(self) -> NDArray[np.float64]:
-        return np.bincount(self.index, weights=self.count, minlength=len(self.ids))
+        return np.asarray(np.bincount(self.index, weights=self.count, minlength=len(self.ids)), dtype=np.float64)
 
 
 def pool_packed(labels: NDArray[np.uint16], *, factor: int = FACTOR) -> Pooling:

@@ -17,7 +17,6 @@ __all__ = [
     "Verdict",
     "agreement",
     "decide",
-    "doubted",
     "expected_wrong_voxels",
     "pool_segments",
     "reachable",
@@ -67,15 +66,20 @@ class SegmentTable:
         voxels: int64[n], full resolution.
         probability: float64[n] in [0, 1], rounded; that of belonging to the neuron.
         spread: float64[n], standard deviation between flips or models; zeros for a single look.
+        inside: float64[n] in [0, 1], share of the segment's voxels that the model takes for the neuron's.
+        dark: float64[n] in [0, 1], share of the segment's voxels where the image is black.
     """
 
     ids: NDArray[np.int64]
     voxels: NDArray[np.int64]
     probability: NDArray[np.float64]
     spread: NDArray[np.float64]
+    inside: NDArray[np.float64]
+    dark: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        if not len(self.ids) == len(self.voxels) == len(self.probability) == len(self.spread):
+        columns = (self.voxels, self.probability, self.spread, self.inside, self.dark)
+        if any(len(column) != len(self.ids) for column in columns):
             raise ValueError("columns of different lengths")
 
     def dense(self, column: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -192,15 +196,6 @@ def segment_f1(
 def agreement(consensus: Iterable[int], add: Iterable[int], *, seed: Iterable[int], sizes: NDArray[np.int64]) -> float:
     """Return the volume-weighted F1 of the players' consensus and the model's answer, the seed left out."""
     return segment_f1(add, consensus, seed, sizes)[0]
-
-
-def doubted(
-    consensus: Iterable[int], table: SegmentTable, *, seed: Iterable[int], thresholds: Thresholds
-) -> tuple[int, ...]:
-    """Return the consensus segments that the model takes for foreign, ascending; what is not scored is not doubted."""
-    probability = dict(zip(table.ids.tolist(), table.probability.tolist(), strict=True))
-    others = set(consensus) - set(seed)
-    return tuple(sorted(i for i in others if probability.get(i, 1.0) < thresholds.maybe))
 
 
 def expected_wrong_voxels(answer: Iterable[int], scores: Iterable[SegmentScore]) -> float:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ewval.core.cube import Sample
+from ewval.core.doubts import BLACK_VALUE
 from ewval.core.segments import DECIMALS, SegmentScore, SegmentTable, Thresholds, decide, review_priority
 from ewval.core.views import Resolution, VolumeSource, VolumeView
 from ewval.nn.looks import ALL_FLIPS, NO_FLIP, VoxelMaps, voxel_maps
@@ -61,6 +62,11 @@ class TaskPrediction:
     def maybe(self) -> tuple[int, ...]:
         """Ids that a person should look at, ascending."""
         return tuple(sorted(s.id for s in self.segments if s.verdict == "maybe"))
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Full-resolution voxels by segment id, int64[65536]."""
+        return self.table.dense(self.table.voxels).astype(np.int64)
 
     @property
     def review_priority(self) -> float:
@@ -120,7 +126,8 @@ def _prediction(
     loops: int | None,
 ) -> TaskPrediction:
     seed = tuple(sorted(int(i) for i in seed))
-    table = _table(view, maps)
+    chance = _mean([m.probability for m in maps])
+    table = _table(view, maps, inside=chance > 0.5, dark=sample.image <= BLACK_VALUE)
     thresholds = _thresholds(models)
     return TaskPrediction(
         task=sample.task,
@@ -129,7 +136,7 @@ def _prediction(
         model=model_name(models),
         loops=models[0].card.loops if loops is None else loops,
         seed=seed,
-        probability=_mean([m.probability for m in maps]),
+        probability=chance,
         sigma=_mean([m.sigma for m in maps]),
         table=table,
         segments=decide(table, view.pairs, seed=seed, thresholds=thresholds),
@@ -138,7 +145,9 @@ def _prediction(
     )
 
 
-def _table(view: VolumeView, maps: Sequence[VoxelMaps]) -> SegmentTable:
+def _table(
+    view: VolumeView, maps: Sequence[VoxelMaps], *, inside: NDArray[np.bool_], dark: NDArray[np.bool_]
+) -> SegmentTable:
     """Score every segment: the mean over models of the mean over looks; the spread is between all of these."""
     pooled = [np.stack([view.pooling.mean(look) for look in m.probability]) for m in maps]
     of_model = np.stack([looks.mean(axis=0) for looks in pooled])
@@ -149,6 +158,8 @@ def _table(view: VolumeView, maps: Sequence[VoxelMaps]) -> SegmentTable:
         voxels=view.pooling.voxels,
         probability=np.clip(of_model.mean(axis=0), 0.0, 1.0).round(DECIMALS),
         spread=spread.round(DECIMALS),
+        inside=view.pooling.share(inside),
+        dark=view.pooling.share(dark),
     )
 
 
