@@ -39,6 +39,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         Exit.SERVER,
         "check --api; if the server is down for maintenance, run the same command again later",
     ),
+    (errors.SchedulerError, Exit.SERVER, "check --dask and that the scheduler runs"),
     (errors.ServerError, Exit.SERVER, "run the same command again later"),
     (errors.DamagedError, Exit.DATA, "delete it and run `ewval fetch` or `ewval pack` again"),
     (errors.UnsupportedError, Exit.DATA, "only 256^3 volumes of the mouse data set can be used"),
@@ -57,6 +58,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         Exit.UNEXPECTED,
         "the last good checkpoint is kept; begin another --run with a lower --learning-rate or --clip",
     ),
+    (errors.WorkerDiedError, Exit.UNEXPECTED, "run the same command again with fewer --workers"),
     (errors.UsageError, Exit.USAGE, ""),
     (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
 )

@@ -8,11 +8,13 @@
     ├── ServerError            the server cannot be reached, or throttles, after all retries
     │   ├── UnreachableError
     │   ├── ThrottledError
-    │   └── ReplyError         it answers, but not in the form it should
+    │   ├── ReplyError         it answers, but not in the form it should
+    │   └── RefusedError       it will not give this, however often it is asked
     ├── DataError              data damaged or missing
     │   ├── DamagedError       a file does not hold what it should
     │   ├── UnsupportedError   a file is whole, but not of the kind that ewval handles
     │   └── MissingError       a task, cell, volume, file or model that is not there
+    ├── WorkerDiedError        a worker process ended without a word
     ├── DivergedError          training ran into numbers that are none
     └── UnavailableError       a device or an optional extra is not available
         ├── DeviceError
@@ -83,6 +85,17 @@ class UnreachableError(ServerError):
 
 
 @dataclass(eq=False)
+class SchedulerError(ServerError):
+    """No Dask scheduler answers at `address`."""
+
+    address: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no Dask scheduler answers at {self.address}: {self.reason}"
+
+
+@dataclass(eq=False)
 class ThrottledError(ServerError):
     """The server kept answering 429 or 503; `url` is without the token."""
 
@@ -101,6 +114,18 @@ class ReplyError(ServerError):
 
     def __str__(self) -> str:
         return f"unexpected reply from {self.url}: {self.problem}"
+
+
+@dataclass(eq=False)
+class RefusedError(ServerError):
+    """A reply that asking again would not change; `url` is without the token, `status` what it answered."""
+
+    url: str
+    problem: str
+    status: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.url} cannot be fetched: {self.problem}"
 
 
 class DataError(EwvalError):
@@ -149,6 +174,13 @@ class DivergedError(EwvalError):
 
     def __str__(self) -> str:
         return f"training diverged at step {self.step}: {self.problem}"
+
+
+class WorkerDiedError(EwvalError):
+    """The process that worked on something ended without a word, most often for want of memory."""
+
+    def __str__(self) -> str:
+        return "its worker process died, perhaps for want of memory"
 
 
 class UnavailableError(EwvalError):

@@ -192,7 +192,7 @@ def _read_pickled(path: Path) -> Model:
         raise DamagedError(what, "neither a checkpoint of ewval nor the seed system's state dict")
     if CARD_KEY in content and "network" in content:
         card = parse_card(content[CARD_KEY], what=what)
-        weights = content.get("ema") or content["network"]
+        weights = content["ema"]["weights"] if content.get("ema") else content["network"]
         return assemble(card, {f"network.{key}": value for key, value in weights.items()}, what=what)
     state = {str(key).removeprefix("module."): value for key, value in content.items()}
     if state.keys() != UPSTREAM_KEYS:
