@@ -1,0 +1,110 @@
+"""How a generated piece of tissue looks, and how it was cut into segments."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Everything that varies between generated worlds. Lengths are in raw voxels, grey values 0 to 255.
+
+    Args:
+        calibre: Median radius of a neurite.
+        calibre_spread: Standard deviation of the logarithm of the radius.
+        packing: Share of space that tubes fill before they swell until they touch.
+        branching: Chance of a branch for each radius of length.
+        twigs: Chance of a short thin twig for each radius of length, on thick neurites.
+        tortuosity: How fast neurites change direction.
+        bundling: 0 for directions drawn freely, 1 for neurites that run side by side.
+        swelling: Relative depth of varicosities.
+        somata: Cell bodies for each 10^8 voxels.
+        warp: Amplitude of the waves in the surfaces between neurites.
+        cytoplasm: Grey of cytoplasm.
+        cytoplasm_spread: Standard deviation of that grey between neurites.
+        membrane: How much darker membranes are.
+        membrane_width: Standard deviation of a membrane's profile.
+        gaps: Share of membrane area that fades away.
+        texture: Amplitude of the granular texture of cytoplasm.
+        mitochondria: Share of the length of thick neurites that has a mitochondrion.
+        vesicles: Share of varicosities that are filled with vesicles.
+        synapses: Share of membrane area that is thick and dark.
+        noise: Standard deviation of the detector's noise.
+        blur: Standard deviation of the microscope's blur.
+        drift: Standard deviation of brightness between sections.
+        faults: Share of sections that are too dark, too bright or without contrast.
+        spills: Black spills for each 10^8 voxels.
+        splitting: Strength of false boundaries across neurites in the segmentation.
+        fragments: Noise of the boundary evidence: more of it, more small segments.
+        merging: Share of membrane area that the segmentation overlooks although it is visible.
+        boundary: Thickness of the boundaries left 0 between segments.
+        necks: Distances to the nearest boundary, in grid voxels, falling: a process that is connected at the first
+            stays whole, what is thinner falls apart where it is thinner than the next.
+    """
+
+    calibre: float = 11.0
+    calibre_spread: float = 0.5
+    packing: float = 0.5
+    branching: float = 0.012
+    twigs: float = 0.08
+    tortuosity: float = 0.2
+    bundling: float = 0.3
+    swelling: float = 0.3
+    somata: float = 3.0
+    warp: float = 3.0
+    cytoplasm: float = 168.0
+    cytoplasm_spread: float = 10.0
+    membrane: float = 95.0
+    membrane_width: float = 1.6
+    gaps: float = 0.012
+    texture: float = 9.0
+    mitochondria: float = 0.3
+    vesicles: float = 0.3
+    synapses: float = 0.03
+    noise: float = 11.0
+    blur: float = 0.6
+    drift: float = 1.5
+    faults: float = 0.004
+    spills: float = 2.0
+    splitting: float = 0.6
+    fragments: float = 0.06
+    merging: float = 0.006
+    boundary: float = 2.5
+    necks: tuple[float, ...] = (4.0, 2.5, 1.7, 0.9)
+
+
+def draw_style(rng: np.random.Generator) -> Style:
+    """Return a style at random: tissue, staining, microscope and segmentation all vary, independently."""
+    width = rng.uniform(1.0, 2.6)
+    coarse = rng.random()
+    return Style(
+        calibre=float(rng.uniform(7, 16)),
+        calibre_spread=float(rng.uniform(0.3, 0.7)),
+        packing=float(rng.uniform(0.4, 0.6)),
+        branching=float(rng.uniform(0.004, 0.025)),
+        twigs=float(rng.uniform(0.0, 0.15)),
+        tortuosity=float(rng.uniform(0.08, 0.35)),
+        bundling=float(rng.uniform(0.0, 0.8)),
+        swelling=float(rng.uniform(0.1, 0.5)),
+        somata=float(rng.choice([0.0, 3.0, 8.0])),
+        warp=float(rng.uniform(1.0, 4.0)),
+        cytoplasm=float(rng.uniform(140, 195)),
+        cytoplasm_spread=float(rng.uniform(2, 16)),
+        membrane=float(rng.uniform(45, 120)),
+        membrane_width=float(width),
+        gaps=float(rng.choice([0.0, 0.01, 0.03])),
+        texture=float(rng.uniform(3, 14)),
+        mitochondria=float(rng.uniform(0.0, 0.6)),
+        vesicles=float(rng.uniform(0.0, 0.6)),
+        synapses=float(rng.uniform(0.0, 0.06)),
+        noise=float(rng.uniform(4, 18)),
+        blur=float(rng.uniform(0.0, 1.2)),
+        drift=float(rng.uniform(0.0, 4.0)),
+        faults=float(rng.choice([0.0, 0.004, 0.02])),
+        spills=float(rng.choice([0.0, 2.0, 6.0])),
+        splitting=float(rng.uniform(0.0, 1.0)),
+        fragments=float(rng.uniform(0.02, 0.12)),
+        merging=float(rng.choice([0.0, 0.004, 0.015])),
+        boundary=float(rng.uniform(2.0, 3.5)),
+        necks=(4 + 4 * coarse, 2.5 + 2 * coarse, 1.7 + coarse, 0.9 + 0.4 * coarse),
+    )

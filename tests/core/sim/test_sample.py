@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ewval.core.sim.sample import Cube, generate_cube
+from ewval.core.sim.style import Style, draw_style
+
+
+@pytest.fixture(scope="module")
+def cube() -> Cube:
+    return generate_cube(3, edge=96, style=Style())
+
+
+def overlaps(labels: NDArray[np.uint16], truth: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Voxels of each segment (row, from 1) in each neurite (column)."""
+    table = np.zeros((int(labels.max()) + 1, int(truth.max()) + 1), np.int64)
+    np.add.at(table, (labels, truth), 1)
+    return table[1:]
+
+
+def test_a_cube_has_the_documented_form(cube: Cube) -> None:
+    assert (cube.image.dtype, cube.labels.dtype, cube.truth.dtype) == (np.uint8, np.uint16, np.uint32)
+    assert cube.image.shape == cube.labels.shape == cube.truth.shape == (96, 96, 96)
+    assert cube.truth.min() > 0
+    assert set(np.unique(cube.labels)) == set(range(int(cube.labels.max()) + 1))
+
+
+def test_the_same_seed_gives_the_same_cube_and_another_seed_another(cube: Cube) -> None:
+    again, other = generate_cube(3, edge=96, style=Style()), generate_cube(4, edge=96, style=Style())
+    assert (again.image == cube.image).all()
+    assert (again.labels == cube.labels).all()
+    assert (again.truth == cube.truth).all()
+    assert (other.image != cube.image).mean() > 0.5
+
+
+def test_neurites_are_cut_into_several_segments_and_few_segments_are_merged(cube: Cube) -> None:
+    table = overlaps(cube.labels, cube.truth)
+    sizes = table.sum(1)
+    purity = table.max(1) / sizes
+    assert len(table) > 3 * len(np.unique(cube.truth))
+    assert 0.1 < (cube.labels == 0).mean() < 0.36
+    assert 0.9 < purity @ sizes / sizes.sum() <= 1
+    assert (purity < 0.8).any()
+
+
+def test_membranes_are_darker_than_cytoplasm(cube: Cube) -> None:
+    edge = np.zeros(cube.truth.shape, bool)
+    for axis in range(3):
+        edge |= cube.truth != np.roll(cube.truth, 1, axis)
+    inner = edge[1:, 1:, 1:]
+    image = cube.image[1:, 1:, 1:]
+    assert image[inner].mean() < image[~inner].mean() - 15
+
+
+def test_merging_and_splitting_do_what_they_say() -> None:
+    def cut(**options: float) -> NDArray[np.int64]:
+        made = generate_cube(8, edge=64, style=Style(gaps=0, **options))  # type: ignore[arg-type]
+        return overlaps(made.labels, made.truth)
+
+    plain, split, merged = cut(splitting=0, merging=0), cut(splitting=1.5, merging=0), cut(splitting=0, merging=0.2)
+    assert len(split) > len(plain)
+    assert merged.max(1).sum() / merged.sum() < plain.max(1).sum() / plain.sum()
+
+
+def test_styles_vary() -> None:
+    drawn = [draw_style(np.random.default_rng(seed)) for seed in range(20)]
+    assert len(set(drawn)) == 20
+    assert np.std([style.membrane for style in drawn]) > 10
+
+
+@pytest.mark.parametrize("edge", [30, 65, 0])
+def test_an_impossible_edge_is_refused(edge: int) -> None:
+    with pytest.raises(ValueError, match=f"edge {edge} is not an even number from 32"):
+        generate_cube(0, edge=edge)
