@@ -86,9 +86,14 @@ def downsample_labels(labels: NDArray[np.uint16], *, factor: int) -> NDArray[np.
     return modes
 
 
-def _blocks_along(shape: tuple[int, ...], *, factor: int) -> tuple[int, int, int]:
+def check_factor(factor: int) -> None:
+    """Raise UsageError where `factor` is none that ewval packs with."""
     if factor not in FACTORS:
         raise UsageError(f"factor {factor} is none of {', '.join(map(str, FACTORS))}")
+
+
+def _blocks_along(shape: tuple[int, ...], *, factor: int) -> tuple[int, int, int]:
+    check_factor(factor)
     if len(shape) != 3 or any(edge % factor for edge in shape):
         raise UsageError(f"factor {factor} does not divide the shape {' x '.join(map(str, shape))}")
     depth, height, width = (edge // factor for edge in shape)

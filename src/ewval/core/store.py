@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ewval.core.codec import decode
-from ewval.core.constants import PACKED_EDGE
-from ewval.core.errors import MissingError
+from ewval.core.constants import CUBE_EDGE, PACKED_EDGE
+from ewval.core.downsample import FACTORS
+from ewval.core.errors import DamagedError, MissingError
 from ewval.core.folder import DataFolder
 
 
@@ -49,6 +50,16 @@ class PackedStore:
         """
         return cast(NDArray[np.uint16], self._read(self._folder.segmentation(volume), np.uint16, volume=volume))
 
+    def check(self, volume: int) -> None:
+        """Read both files of `volume`.
+
+        Raises:
+            MissingError: The volume is not packed.
+            DamagedError: A file does not hold what it should.
+        """
+        self.image(volume)
+        self.segmentation(volume)
+
     def _read(self, path: Path, dtype: DTypeLike, *, volume: int) -> NDArray[np.generic]:
         if path in self._decoded:
             self._decoded.move_to_end(path)
@@ -65,3 +76,27 @@ class PackedStore:
         self._decoded[path] = array
         while len(self._decoded) > self._capacity:
             self._decoded.popitem(last=False)
+
+
+def packed_volumes(folder: DataFolder) -> list[int]:
+    """Return the ids of the volumes that have a packed image, ascending."""
+    return volume_ids(folder.image(0).parent.parent)
+
+
+def volume_ids(parent: Path) -> list[int]:
+    """Return the volume ids that folders in `parent` are named by, ascending."""
+    if not parent.is_dir():
+        return []
+    return sorted(int(path.name) for path in parent.iterdir() if path.name.isascii() and path.name.isdigit())
+
+
+def packed_edge(folder: DataFolder, volume: int) -> int | None:
+    """Return the voxels along each edge of a packed volume, None where its image is damaged or not there."""
+    for factor in FACTORS:
+        try:
+            return len(PackedStore(folder, edge=CUBE_EDGE // factor).image(volume))
+        except DamagedError:
+            continue
+        except MissingError:
+            return None
+    return None

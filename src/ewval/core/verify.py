@@ -1,0 +1,101 @@
+"""Whether a data folder holds, whole, every packed volume that it should."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ewval.core.constants import CUBE_EDGE, FACTOR
+from ewval.core.errors import DamagedError
+from ewval.core.folder import DataFolder
+from ewval.core.progress import SILENT, Progress
+from ewval.core.store import PackedStore, packed_volumes, volume_ids
+from ewval.core.workers import Failure, Workers
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySummary:
+    """How many volumes are whole, which are not, and how long it took."""
+
+    verified: int
+    failed: tuple[Failure, ...]
+    seconds: float
+
+
+def verify(
+    folder: DataFolder,
+    volumes: Sequence[int] = (),
+    *,
+    factor: int = FACTOR,
+    workers: Workers | None = None,
+    progress: Progress = SILENT,
+) -> VerifySummary:
+    """Re-read `volumes`; where none are named, every packed volume and every volume that a task needs.
+
+    Raises:
+        DamagedError: The ledger or task_vol.json cannot be read.
+        ExtraError, SchedulerError: As `Workers.run`.
+    """
+    began = time.monotonic()
+    folder = DataFolder(folder.root.absolute())
+    wanted = sorted(set(volumes) or _all_volumes(folder))
+    progress.start(len(wanted), unit="volumes")
+    verified = 0
+    failed: list[Failure] = []
+    for outcome in (workers or Workers()).run(partial(check_volume, folder, factor=factor), wanted):
+        if isinstance(outcome, Failure):
+            failed.append(outcome)
+        else:
+            verified += 1
+        progress.advance()
+    return VerifySummary(verified, tuple(failed), time.monotonic() - began)
+
+
+def check_volume(folder: DataFolder, volume: int, *, factor: int = FACTOR) -> None:
+    """Read both packed files of `volume`.
+
+    Raises:
+        MissingError: A file is not there.
+        DamagedError: A file does not hold what it should.
+    """
+    PackedStore(folder, edge=CUBE_EDGE // factor).check(volume)
+
+
+def task_volumes(folder: DataFolder) -> set[int]:
+    """Return the volumes of all fetched tasks in the ledger and of all tasks in task_vol.json.
+
+    Raises:
+        DamagedError: One of the two files cannot be read.
+    """
+    return _ledger_volumes(folder) | _index_volumes(folder)
+
+
+def _all_volumes(folder: DataFolder) -> set[int]:
+    half = volume_ids(folder.segmentation(0).parent.parent)
+    return {*packed_volumes(folder), *half, *task_volumes(folder)}
+
+
+def _ledger_volumes(folder: DataFolder) -> set[int]:
+    if not folder.ledger.is_file():
+        return set()
+    # Ancestors, which are fetched for context only, may lie in volumes that the server does not have.
+    query = "SELECT DISTINCT volume FROM tasks WHERE wanted = 1 AND state = 'done' AND volume IS NOT NULL"
+    try:
+        connection = sqlite3.connect(f"{folder.ledger.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            return {int(volume) for (volume,) in connection.execute(query)}
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise DamagedError(str(folder.ledger), str(error)) from error
+
+
+def _index_volumes(folder: DataFolder) -> set[int]:
+    if not folder.task_vol.is_file():
+        return set()
+    try:
+        return {int(volume) for volume in json.loads(folder.task_vol.read_bytes()).values()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedError(str(folder.task_vol), f"not the JSON of task_vol.json: {error}") from error

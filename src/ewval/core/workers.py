@@ -1,0 +1,210 @@
+"""One call per item on any `concurrent.futures` executor: this process, local processes or a Dask cluster."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from typing import Generic, TypeVar
+
+from ewval.core.errors import ExtraError, SchedulerError, WorkerDiedError
+
+Result = TypeVar("Result")
+
+QUEUED_PER_WORKER = 4
+"""Calls handed over per worker: none waits for work, and an interrupt has little to cancel."""
+SCHEDULER_TIMEOUT_S = 10
+DASK_WINDOW = 1024
+"""Calls handed to a cluster at a time; its size may change while it works."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Result]):
+    """An item whose call returned."""
+
+    item: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item whose call raised; `error` carries the traceback of the process that it ran in."""
+
+    item: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Where calls run.
+
+    Args:
+        count: Local processes; 1 stays in this process; None is one per core.
+        dask: Address of a Dask scheduler, which then takes the place of local processes.
+    """
+
+    count: int | None = None
+    dask: str | None = None
+
+    def run(self, call: Callable[[int], Result], items: Sequence[int]) -> Iterator[Done[Result] | Failure]:
+        """Yield the outcome of `call(item)` for every item, in the order in which they end.
+
+        Where a worker process dies, the items that it may have been working on are tried again, each in a process of
+        its own; one that dies again has failed with WorkerDiedError.
+
+        Raises:
+            ExtraError: `dask` is given and Dask is not installed.
+            SchedulerError: No scheduler answers at `dask`.
+        """
+        waiting = list(items)
+        while waiting:
+            unfinished = set()
+            with self._executor(len(waiting)) as (executor, window):
+                for item, future in _ended(executor, call, waiting, window=window):
+                    if isinstance(future.exception(), BrokenExecutor):
+                        unfinished.add(item)
+                    else:
+                        yield _outcome(item, future)
+            waiting = [item for item in waiting if item in unfinished]
+            # Calls start in order, so those that were running are the first of the unfinished ones.
+            suspects, waiting = waiting[: self._local_count()], waiting[self._local_count() :]
+            for item in suspects:
+                yield _run_alone(call, item)
+
+    def _local_count(self) -> int:
+        return self.count or available_cores()
+
+    @contextmanager
+    def _executor(self, items: int) -> Iterator[tuple[Executor, int]]:
+        count = min(self._local_count(), items)
+        if self.dask is not None:
+            with dask_executor(self.dask) as executor:
+                yield executor, DASK_WINDOW
+        elif count == 1:
+            yield InlineExecutor(), 1
+        else:
+            with process_pool(count) as executor:
+                yield executor, QUEUED_PER_WORKER * count
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class InlineExecutor(Executor):
+    """Runs each call at once, in this process."""
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]  # as in the base class
+        """Return the ended future of `fn(*args, **kwargs)`."""
+        future: Future[object] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # handed on whole, as every executor does
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def process_pool(count: int) -> Iterator[Executor]:
+    """Yield a pool of `count` fresh processes of one thread each; what has not begun at the end is cancelled."""
+    with _one_thread():
+        pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_worker)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let the processes that are spawned meanwhile run one thread each: the pool itself uses the cores."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent, which ends the pool
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    # A killed parent does not close the queue that its workers wait on: they would stay for ever.
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """Yield an executor on the Dask cluster whose scheduler listens at `address`.
+
+    Raises:
+        ExtraError: Dask is not installed.
+        SchedulerError: No scheduler answers there.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ExtraError("cluster", "distributed") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said in one line below
+    try:
+        client = Client(address, timeout=SCHEDULER_TIMEOUT_S)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SchedulerError(address, str(error) or type(error).__name__) from error
+    with client:
+        yield client.get_executor(pure=False)
+
+
+def _ended(
+    executor: Executor, call: Callable[[int], Result], items: Sequence[int], *, window: int
+) -> Iterator[tuple[int, "Future[Result]"]]:
+    """Yield items with their ended futures, with at most `window` calls handed over at a time."""
+    coming = iter(items)
+    running: dict[Future[Result], int] = {}
+    while True:
+        for item in islice(coming, window - len(running)):
+            running[_submit(executor, call, item)] = item
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future
+
+
+def _submit(executor: Executor, call: Callable[[int], Result], item: int) -> "Future[Result]":
+    try:
+        return executor.submit(call, item)
+    except BrokenExecutor as error:
+        future: Future[Result] = Future()
+        future.set_exception(error)
+        return future
+
+
+def _run_alone(call: Callable[[int], Result], item: int) -> Done[Result] | Failure:
+    with process_pool(1) as executor:
+        ((_, future),) = _ended(executor, call, [item], window=1)
+    if isinstance(future.exception(), BrokenExecutor):
+        return Failure(item, WorkerDiedError())
+    return _outcome(item, future)
+
+
+def _outcome(item: int, future: "Future[Result]") -> Done[Result] | Failure:
+    if (error := future.exception()) is not None:
+        return Failure(item, error)
+    return Done(item, future.result())
