@@ -65,7 +65,7 @@ def draw_slices(
 
 
 def centre_of(mask: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Return the voxel of `mask` nearest to its centre of mass, as shares of the edges; the middle where it is empty."""
+    """Return the voxel of `mask` nearest to its centre of mass, as shares of the edges; where empty, the middle."""
     voxels = np.argwhere(mask)
     if not len(voxels):
         return (0.5, 0.5, 0.5)

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,7 @@ class VolumeSource:
     def __init__(self, folder: DataFolder, *, full_resolution: bool = True, cache: int = 4) -> None:
         self._folder, self._full_resolution, self._cache = folder, full_resolution, cache
         self._views: OrderedDict[int, VolumeView] = OrderedDict()
+        self._latest: dict[str, tuple[int, object]] = {}
 
     def view(self, volume: int, packed: NDArray[np.uint16]) -> VolumeView:
         """Return the view of `volume`, whose packed segmentation is `packed`.
@@ -82,19 +83,22 @@ class VolumeSource:
 
     def labels(self, volume: int) -> NDArray[np.uint16] | None:
         """Return the full-resolution segmentation, uint16 z y x; None where it is not at hand."""
-        return self._read(read_segmentation, volume)
+        return self._read(read_segmentation, volume, kind="labels")
 
     def image(self, volume: int) -> NDArray[np.uint8] | None:
         """Return the full-resolution image, uint8 z y x; None where it is not at hand."""
-        return self._read(read_image, volume)
+        return self._read(read_image, volume, kind="image")
 
-    def _read(self, reader: Callable[[Path], T], volume: int) -> T | None:
+    def _read(self, reader: Callable[[Path], T], volume: int, *, kind: str) -> T | None:
+        # Pooling, graph and pictures of one volume ask for the same arrays one after another.
         if not self._full_resolution:
             return None
-        try:
-            return reader(self._folder.raw(volume))
-        except MissingError:
-            return None
+        if kind not in self._latest or self._latest[kind][0] != volume:
+            try:
+                self._latest[kind] = (volume, reader(self._folder.raw(volume)))
+            except MissingError:
+                self._latest[kind] = (volume, None)
+        return cast("T | None", self._latest[kind][1])
 
 
 def _with_small_segments(pairs: NDArray[np.int64], pooling: Pooling, packed: NDArray[np.uint16]) -> NDArray[np.int64]:
