@@ -44,6 +44,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (errors.DamagedError, Exit.DATA, "delete it and run `ewval fetch` or `ewval pack` again"),
     (errors.UnsupportedError, Exit.DATA, "only 256^3 volumes of the mouse data set can be used"),
     (errors.MissingError, Exit.DATA, ""),
+    (errors.GuardError, Exit.DATA, "do not believe these figures; the report says what to look for"),
     (errors.DataError, Exit.DATA, "`ewval doctor` checks the data folder"),
     (errors.ExtraError, Exit.UNAVAILABLE, "install it with `pip install 'ewval[EXTRA]'`"),
     (

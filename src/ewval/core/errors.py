@@ -13,7 +13,8 @@
     ├── DataError              data damaged or missing
     │   ├── DamagedError       a file does not hold what it should
     │   ├── UnsupportedError   a file is whole, but not of the kind that ewval handles
-    │   └── MissingError       a task, cell, volume, file or model that is not there
+    │   ├── MissingError       a task, cell, volume, file or model that is not there
+    │   └── GuardError         an evaluation whose figures must not be believed
     ├── WorkerDiedError        a worker process ended without a word
     ├── DivergedError          training ran into numbers that are none
     └── UnavailableError       a device or an optional extra is not available
@@ -163,6 +164,17 @@ class MissingError(DataError):
 
     def __str__(self) -> str:
         return f"{self.what} not found" + (f"; {self.hint}" if self.hint else "")
+
+
+@dataclass(eq=False)
+class GuardError(DataError):
+    """A guard of an evaluation failed: its figures must not be believed."""
+
+    guard: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"guard {self.guard} failed: {self.reason}"
 
 
 @dataclass(eq=False)
