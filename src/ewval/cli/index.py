@@ -1,5 +1,109 @@
-"""`ewval index`."""
+"""`ewval index`: what is trained on, and what is not, and why."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ewval.cli.errors import Exit
+from ewval.cli.options import DATA_DEFAULT, Data, Json, Quiet, Verbose, Workers, data_folder, parse_ids
+from ewval.cli.output import Output, message, open_output
+from ewval.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from ewval.core.index import IndexSummary
 
 
-def index() -> None:
-    """Being built."""
+def index(
+    data: Data = DATA_DEFAULT,
+    split: Annotated[str, typer.Option(help="volume, cell or cell:NUMBER (cells below it train).")] = "volume",
+    test_fraction: Annotated[float, typer.Option(help="Share of the tasks that is only ever scored.")] = 0.1,
+    val_fraction: Annotated[float, typer.Option(help="Share of the tasks that validates.")] = 0.01,
+    folds: Annotated[
+        int | None, typer.Option(help="Also write K cross-validation splits by cell.", metavar="K")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    consensus: Annotated[str, typer.Option(help="rule, all or a confidence.", metavar="rule|all|FLOAT")] = "rule",
+    min_weight: Annotated[float | None, typer.Option(help="Drop tasks with less votes.", metavar="W")] = None,
+    keep_empty: Annotated[bool, typer.Option("--keep-empty", help="Keep empty answers on the test side.")] = False,
+    cell: Annotated[list[str] | None, typer.Option(help="Only this cell; repeat for more.", metavar="ID")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a data folder of its own.", metavar="DIR")] = None,
+    skip_volumes: Annotated[
+        bool, typer.Option("--skip-volumes", help="Do not look into the packed volumes, present or not.")
+    ] = False,
+    workers: Workers = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """List the tasks to learn from, and split them into train, val and test."""
+    from ewval.core.consensus import parse_rule
+    from ewval.core.index import IndexRequest
+    from ewval.core.index import index as index_folder
+    from ewval.core.sides import Fractions
+
+    output = open_output(json=json, quiet=quiet, verbose=verbose)
+    request = IndexRequest(
+        data_folder(data, must_exist=True),
+        split=split,
+        fractions=Fractions(test_fraction, val_fraction),
+        folds=folds,
+        seed=seed,
+        consensus=parse_rule(consensus),
+        min_weight=min_weight,
+        keep_empty=keep_empty,
+        cells=tuple(parse_ids(cell, what="cell id")),
+        out=None if out is None else data_folder(out).root,
+        check_volumes=not skip_volumes,
+        workers=workers,
+    )
+    with progress_bar("index", quiet=quiet) as progress:
+        summary = index_folder(request, progress=progress)
+    _show(output, summary)
+    if summary.damaged:
+        raise typer.Exit(Exit.PARTLY)
+
+
+def _show(output: Output, summary: "IndexSummary") -> None:
+    for note in _notes(summary):
+        output.note(f"ewval: {note}")
+    for problem in summary.damaged.values():
+        message(f"ewval: {problem}; delete it and run `ewval pack` again")
+    if output.json or output.quiet:
+        output.result(_document(summary), text="", ids=summary.files)
+        return
+    counts = summary.split.counts
+    output.table(["side", "tasks"], [(name, counts[name]) for name in ("train", "val", "test", "gap")])
+    if counts["dropped"]:
+        output.table(["dropped because", "tasks"], list(counts["dropped"].items()))
+    output.line(f"{counts['tasks']} tasks in {summary.seconds:.1f} s: {', '.join(map(str, summary.files))}")
+
+
+def _notes(summary: "IndexSummary") -> list[str]:
+    split, notes = summary.split, []
+    if split.fallback:
+        notes.append(
+            f"the volumes are too few or too close for --split {split.rule}: split by {split.fallback} instead, so "
+            "train and test may share images"
+        )
+    if withheld := split.counts["withheld_context"]:
+        notes.append(f"{withheld} training tasks do without an ancestor's answer that is scored")
+    notes += [f"the {name} side is empty" for name in ("val", "test") if not len(split.side(name))]
+    return notes
+
+
+def _document(summary: "IndexSummary") -> dict[str, Any]:
+    split = summary.split
+    return {
+        "done": split.counts["tasks"],
+        "skipped": sum(split.counts["dropped"].values()),
+        "absent": split.counts["dropped"].get("missing_volume", 0),
+        "failed": [{"id": volume, "reason": problem} for volume, problem in summary.damaged.items()],
+        "seconds": round(summary.seconds, 3),
+        "bytes": summary.bytes,
+        "rule": split.rule,
+        "fallback": split.fallback,
+        "consensus": split.consensus,
+        "counts": split.counts,
+        "files": [str(path) for path in summary.files],
+    }

@@ -26,7 +26,9 @@ DEFAULT_LOOPS = 4
 # Eyewire.
 DEFAULT_API = "https://eyewire.org"
 MOUSE_DATASET = 1
-"""Dataset id of E2198, the mouse retina; 11 is the zebrafish."""
+"""Dataset id of E2198, the mouse retina."""
+ZEBRAFISH_DATASET = 11
+"""Dataset id of the zebrafish, whose volumes are of another size and kind."""
 STATUS_ACTIVE, STATUS_TUTORIAL, STATUS_HIDDEN, STATUS_FROZEN, STATUS_DUPLICATE = 0, 3, 6, 10, 11
 """Task states of Eyewire's API."""
 

@@ -1,8 +1,7 @@
 """Lists of different lengths as two flat arrays, so that millions of them load by mapping a file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,12 +62,18 @@ def from_lists(lists: Iterable[Iterable[int]]) -> Ragged:
     return Ragged(values, offsets_of([len(row) for row in rows]))
 
 
-def from_blobs(blobs: Iterable[bytes | None], dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Return the values and offsets of little-endian blobs; None counts as empty."""
+def from_blobs(blobs: Sequence[bytes | None]) -> Ragged:
+    """Return the lists that little-endian uint32 blobs hold; None counts as empty."""
     parts = [blob or b"" for blob in blobs]
-    size = np.dtype(dtype).itemsize
-    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) // size
-    return np.frombuffer(b"".join(parts), dtype=dtype), offsets_of(lengths)
+    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) // 4
+    return Ragged(np.frombuffer(b"".join(parts), dtype="<u4").astype(np.uint32, copy=False), offsets_of(lengths))
+
+
+def chain(parts: Sequence[Ragged]) -> Ragged:
+    """Return the lists of all parts, one after another."""
+    return Ragged(
+        np.concatenate([part.values for part in parts]), offsets_of(np.concatenate([part.lengths for part in parts]))
+    )
 
 
 def union(first: Ragged, second: Ragged) -> Ragged:

@@ -35,6 +35,9 @@ UNKNOWN = np.iinfo(np.int32).min
 UNANSWERED, EMPTY, ANSWERED = 0, 1, 2
 """No aggregate was fetched; it holds no segment after the consensus rule; it holds some."""
 
+PLAIN_COLUMNS = ("ids", "volume", "cell", "parent", "corner", "answer")
+"""Those of one entry a task."""
+
 Int64s = npt.NDArray[np.int64]
 
 
@@ -192,6 +195,20 @@ class TaskTable:
         stand_in = np.where(inherited != NONE, inherited, -self.ids[root])
         return np.where(self.cell != NONE, self.cell, stand_in)
 
+    def in_cells(self, cells: Iterable[int]) -> npt.NDArray[np.bool_]:
+        """Return which tasks belong to `cells`, bool [n]; where cells are unknown, a root's id names its tree.
+
+        Raises:
+            MissingError: A cell has no task here.
+        """
+        chosen = np.zeros(len(self), dtype=bool)
+        for cell in cells:
+            mine = (self.group == cell) | (self.group == -cell)
+            if not mine.any():
+                raise MissingError(f"cell {cell}", hint="`ewval fetch --cell` gets its tasks")
+            chosen |= mine
+        return chosen
+
     def with_answers(self, answers: Mapping[int, Iterable[int]]) -> "TaskTable":
         """Return a copy in which the named tasks have other answers; for checks that no answer reaches an input."""
         lists = [self.aggregates[row].tolist() for row in range(len(self))]
@@ -256,7 +273,7 @@ def _stamp(folder: DataFolder) -> list[list[int] | None]:
 
 
 def _to_columns(table: TaskTable) -> dict[str, npt.NDArray[Any]]:
-    plain = {name: getattr(table, name) for name in ("ids", "volume", "cell", "parent", "corner", "answer")}
+    plain = {name: getattr(table, name) for name in PLAIN_COLUMNS}
     return plain | {
         "seed_values": table.seeds.values,
         "seed_offsets": table.seeds.offsets,
@@ -267,7 +284,7 @@ def _to_columns(table: TaskTable) -> dict[str, npt.NDArray[Any]]:
 
 def _from_columns(columns: Columns, path: Path | None) -> TaskTable:
     return TaskTable(
-        **{name: columns[name] for name in ("ids", "volume", "cell", "parent", "corner", "answer")},
+        **{name: columns[name] for name in PLAIN_COLUMNS},
         seeds=Ragged(columns["seed_values"], columns["seed_offsets"]),
         aggregates=Ragged(columns["aggregate_values"], columns["aggregate_offsets"]),
         mapped=path,
