@@ -44,9 +44,9 @@ class Presence:
     found: list[Found]
 
     def packed(self, volume: Int64s) -> npt.NDArray[np.bool_]:
-        """Return which of `volume` are packed and whole."""
+        """Return which of `volume` are packed and whole; one that was not looked for is not."""
         good = np.array([isinstance(found, np.ndarray) for found in self.found], dtype=bool)
-        return good[np.searchsorted(self.volumes, volume)]
+        return np.isin(volume, self.volumes[good])
 
     def damaged(self) -> dict[int, str]:
         """Return what is wrong, by volume."""
