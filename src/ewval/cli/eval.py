@@ -1,5 +1,104 @@
-"""`ewval eval`."""
+"""`ewval eval`: how good a model is, and whether the figure can be believed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ewval.cli import options
+from ewval.cli.errors import Exit
+from ewval.cli.output import Output, message, open_output
+from ewval.cli.progress import progress_bar
+from ewval.core.errors import GuardError
+
+if TYPE_CHECKING:
+    from ewval.nn.evaluate import Evaluation
+
+Side = Annotated[str, typer.Option("--split", help="test, val, train or all.", metavar="SIDE")]
+Loops = Annotated[str, typer.Option("--loops", help="Runs over its own answer, side by side.", metavar="N,N")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Score a seeded sample of N tasks.", metavar="N")]
+Compare = Annotated[
+    list[str] | None, typer.Option("--compare", help="A further model; may be repeated.", metavar="MODEL")
+]
+Baselines = Annotated[bool, typer.Option("--baselines/--no-baselines", help="Score the baselines too.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Where results go; default: in the data folder.", metavar="DIR")
+]
 
 
-def eval_() -> None:
-    """Being built."""
+def eval_(
+    data: options.Data = options.DATA_DEFAULT,
+    model: options.ModelName = None,
+    split: Side = "test",
+    loops: Loops = "4,1",
+    limit: Limit = None,
+    compare: Compare = None,
+    baselines: Baselines = True,
+    device: options.Device = "auto",
+    out: Out = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Score a model, and the baselines it has to beat, on one side of the split."""
+    output = open_output(json=json, quiet=quiet, verbose=verbose)
+    folder = options.data_folder(data, must_exist=True)
+    from ewval.nn.evaluate import EvalRequest, evaluate
+    from ewval.nn.evaluation.request import parse_loops, parse_side
+
+    request = EvalRequest(
+        folder=folder,
+        out=out,
+        model=model,
+        side=parse_side(split),
+        loops=parse_loops(loops),
+        limit=limit,
+        compare=tuple(compare or ()),
+        baselines=baselines,
+        device=device,
+    )
+    with progress_bar("eval", quiet=quiet) as progress:
+        evaluation = evaluate(request, progress=progress)
+    if evaluation is not None:
+        _show(evaluation, output)
+        _end(evaluation)
+
+
+def _show(evaluation: "Evaluation", output: Output) -> None:
+    report = evaluation.out / "report.html"
+    if output.json or output.quiet:
+        output.result(evaluation.document, text="", ids=[report])
+        return
+    if evaluation.was_done:
+        output.note("nothing to do: the same evaluation stands here already")
+    document = evaluation.document
+    output.table(
+        ["", "F1", "95 %", "by count", "IoU", "no seed"],
+        [_row(name, figures) for kind in ("settings", "baselines") for name, figures in document[kind].items()],
+        title=f"{document['model']} on {document['tasks']} {document['split']} tasks; F1 by volume, tasks with something to add",
+    )
+    for name, guard in document["guards"].items():
+        output.line(f"guard {name}: {guard['state']}: {guard['reason']}")
+    output.line(f"report: {report}")
+
+
+def _row(name: str, figures: dict[str, Any]) -> list[str]:
+    extend = figures["segment"]["extend"]
+    low, high = figures["ci95"].get("segment.extend.volume_f1", (None, None))
+    numbers = (extend["volume_f1"], extend["count_f1"], figures["iou"], figures["seedless_iou"])
+    volume, count, iou, seedless = ("-" if number is None else f"{number:.3f}" for number in numbers)
+    return [name, volume, "-" if low is None else f"{low:.3f}-{high:.3f}", count, iou, seedless]
+
+
+def _end(evaluation: "Evaluation") -> None:
+    """Leave with the exit code that the outcome asks for.
+
+    Raises:
+        GuardError: A guard failed.
+    """
+    for failure in evaluation.document["failed"]:
+        message(f"ewval: task {failure['id']}: {failure['reason']}")
+    for name, reason in evaluation.failed_guards.items():
+        raise GuardError(name, reason)
+    if evaluation.document["failed"]:
+        raise typer.Exit(Exit.PARTLY)

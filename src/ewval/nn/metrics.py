@@ -4,6 +4,7 @@ Precision with nothing guessed is 1 where nothing was true, else 0. Recall with 
 nothing true and nothing guessed are 1; F1 is 0 where only one of the two is empty.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,7 +157,7 @@ def segment_metrics(chosen: set[int], true: set[int], *, size: NDArray[np.int64]
     return metrics | {"wrong_voxels": float(by_volume.wrong)}
 
 
-def aggregate_metrics(sums: dict[str, float]) -> dict[str, float]:
+def aggregate_metrics(sums: Mapping[str, float]) -> dict[str, float]:
     """Return the ratios of counts summed over tasks, so that every voxel weighs the same.
 
     Args:

@@ -1,0 +1,133 @@
+"""Whoever answers tasks: models, and the baselines that any model has to beat."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ewval.core.constants import SEGMENT_ID_COUNT
+from ewval.core.segments import reachable
+from ewval.core.views import VolumeSource
+from ewval.nn.evaluation.evidence import Evidence, contact_evidence
+from ewval.nn.evaluation.scoring import Guess, Question, named_segments
+from ewval.nn.predict import TaskPrediction, predict_samples
+from ewval.nn.weights import Model
+
+Pairs = NDArray[np.int64]
+
+
+class Answerer(Protocol):
+    """Answers questions."""
+
+    def answer(self, questions: Sequence[Question]) -> list[Guess]:
+        """Return an answer to each question, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswerer:
+    """A model, asked in the very way `ewval predict` asks it.
+
+    Args:
+        model: The model.
+        sources: Where the full-resolution segmentations are.
+        loops: Runs over its own answer; None for those of its card.
+        device: Where its network is.
+        batch_size: Samples at once.
+    """
+
+    model: Model
+    sources: VolumeSource
+    loops: int | None = None
+    device: torch.device | str = "cpu"
+    batch_size: int = 1
+
+    def answer(self, questions: Sequence[Question]) -> list[Guess]:
+        """Return the model's answers."""
+        seeds = {question.sample.task: question.seed for question in questions}
+        predictions = predict_samples(
+            self.model,
+            [question.sample for question in questions],
+            sources=self.sources,
+            seeds=seeds.__getitem__,
+            loops=self.loops,
+            device=self.device,
+            batch_size=self.batch_size,
+        )
+        return [guess_of(prediction) for prediction in predictions]
+
+
+def guess_of(prediction: TaskPrediction) -> Guess:
+    """Return a prediction as an answer: a voxel belongs to the neuron where that is likelier than not."""
+    return Guess(prediction.probability > 0.5, frozenset(prediction.add), prediction)
+
+
+class SeedAlone:
+    """Adds nothing."""
+
+    def answer(self, questions: Sequence[Question]) -> list[Guess]:
+        """Return the seeds."""
+        return [named_segments(question, ()) for question in questions]
+
+
+class AllTouching:
+    """Adds every segment that touches the seed."""
+
+    def answer(self, questions: Sequence[Question]) -> list[Guess]:
+        """Return the seeds and their neighbours."""
+        return [named_segments(question, _neighbours(question)) for question in questions]
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Grows from the seed over every boundary that does not look like a membrane.
+
+    Args:
+        threshold: Boundaries with at least this evidence are crossed.
+        evidence: From a question's volume to the evidence at its boundaries.
+    """
+
+    threshold: float
+    evidence: "EvidenceCache" = field(default_factory=lambda: EvidenceCache(), compare=False)
+
+    def answer(self, questions: Sequence[Question]) -> list[Guess]:
+        """Return what can be reached from each seed."""
+        return [named_segments(question, self._grown(question)) for question in questions]
+
+    def _grown(self, question: Question) -> frozenset[int]:
+        evidence = self.evidence.of(question)
+        crossed = evidence.pairs[evidence.score >= self.threshold]
+        seed = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
+        seed[list(question.seed)] = True
+        return frozenset(np.flatnonzero(reachable(crossed, seed=seed, accepted=np.ones_like(seed))).tolist())
+
+
+class EvidenceCache:
+    """Keeps the evidence of the latest volumes, since tasks come ordered by volume.
+
+    Args:
+        size: Volumes to keep.
+    """
+
+    def __init__(self, size: int = 4) -> None:
+        self._size = size
+        self._kept: OrderedDict[int, Evidence] = OrderedDict()
+
+    def of(self, question: Question) -> Evidence:
+        """Return the evidence at the boundaries of the question's volume."""
+        volume = question.sample.volume
+        if volume not in self._kept:
+            self._kept[volume] = contact_evidence(question.sample.image, question.sample.labels)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(volume)
+        return self._kept[volume]
+
+
+def _neighbours(question: Question) -> list[int]:
+    pairs = question.view.pairs
+    inside = np.isin(pairs, question.seed)
+    return [int(i) for i in np.unique(pairs[inside.any(axis=1)])]

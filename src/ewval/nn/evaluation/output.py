@@ -1,0 +1,141 @@
+"""The end of an evaluation: from part files to metrics.json, tasks.csv, plots and the report."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ewval.core.errors import MissingError
+from ewval.core.files import replacing, write_atomically
+from ewval.core.progress import SILENT, Progress
+from ewval.nn.card import ModelCard
+from ewval.nn.evaluation.guards import (
+    MAX_TASKS,
+    Guard,
+    Probe,
+    own_answer,
+    shuffled_image,
+    split_overlap,
+    zeroed_context,
+)
+from ewval.nn.evaluation.panel import Panel
+from ewval.nn.evaluation.parts import Part, PartFolder
+from ewval.nn.evaluation.request import EvalRequest
+from ewval.nn.evaluation.scoring import COLUMNS
+from ewval.nn.evaluation.summary import differences, summarize
+from ewval.nn.evaluation.tasks import TaskSet
+from ewval.nn.evaluation.totals import Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An evaluation whose parts are all there.
+
+    Args:
+        request: What was asked for.
+        card: Of the model.
+        panel: Who answered.
+        tasks: The tasks.
+        parts: Their scores.
+        out: Where the results go.
+        identity: What tells this evaluation from any other.
+    """
+
+    request: EvalRequest
+    card: ModelCard
+    panel: Panel
+    tasks: TaskSet
+    parts: PartFolder
+    out: Path
+    identity: dict[str, Any]
+
+
+def finish(run: Run, *, progress: Progress = SILENT) -> dict[str, Any]:
+    """Write all results and return what stands in metrics.json."""
+    totals, failed = gather(run)
+    progress.note("guards")
+    guards = check_guards(run, totals[run.panel.main])
+    document = metrics_document(run, totals, guards) | {"failed": [{"id": i, "reason": r} for i, r in failed]}
+    write_atomically(run.out / "metrics.json", json.dumps(document, indent=1, allow_nan=False).encode())
+    if failed:
+        write_atomically(run.out / "failed.txt", "".join(f"{i} # {reason}\n" for i, reason in failed).encode())
+    else:
+        (run.out / "failed.txt").unlink(missing_ok=True)
+        write_atomically(run.out / "identity.json", json.dumps(run.identity).encode())
+        run.parts.remove()
+    return document
+
+
+def gather(run: Run) -> tuple[dict[str, Totals], list[tuple[int, str]]]:
+    """Read the parts one at a time: write tasks.csv, return the totals of each answerer and the failed tasks.
+
+    Raises:
+        MissingError: Not one task could be scored.
+    """
+    totals = {name: Totals() for name in run.panel.everyone}
+    failed: list[tuple[int, str]] = []
+    sides = run.tasks.side_of()
+    with replacing(run.out / "tasks.csv") as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["task", "cell", "volume", "split", *COLUMNS])
+        for part in run.parts.read_all(len(run.tasks.chunks())):
+            failed += part.failed
+            for name, total in totals.items():
+                total.add(part, name)
+            writer.writerows(_csv_rows(part, run.panel.main, sides))
+        if not len(totals[run.panel.main].tasks):
+            raise MissingError(f"a task that can be scored ({failed[0][1]})", hint="`ewval pack` makes the volumes")
+    return totals, failed
+
+
+def check_guards(run: Run, main: Totals) -> dict[str, Guard]:
+    """Return the outcome of every guard, on a sample of at most 64 tasks."""
+    rng = np.random.default_rng(run.request.seed)
+    extend = np.flatnonzero(main.column("extend") > 0)
+    pool = extend if len(extend) else np.arange(len(main.tasks))
+    at = np.sort(rng.choice(pool, min(MAX_TASKS, len(pool)), replace=False))
+    score = main.column("volume_f1")[at]
+    probe = Probe(run.tasks, main.tasks[at], score, 1.0 - main.column("extend")[at])
+    answerer = run.panel.settings[run.panel.main]
+    return {
+        "own_answer": own_answer(run.tasks, probe.ids),
+        "shuffled_image": shuffled_image(probe, answerer),
+        "zeroed_context": zeroed_context(probe, answerer),
+        "split_overlap": split_overlap(run.tasks),
+    }
+
+
+def metrics_document(run: Run, totals: dict[str, Totals], guards: dict[str, Guard]) -> dict[str, Any]:
+    """Return what stands in metrics.json."""
+    baselines = {name: totals[name] for name in run.panel.baselines}
+    settings = {}
+    for name in run.panel.settings:
+        settings[name] = summarize(totals[name]) | {"ahead_of": differences(totals[name], baselines)}
+    documents = {name: summarize(total) for name, total in baselines.items()}
+    for name, note in run.panel.notes.items():
+        documents[name]["note"] = note
+    return {
+        "model": run.card.name,
+        "split": run.request.side,
+        "tasks": len(totals[run.panel.main].tasks),
+        "limit": run.request.limit,
+        "without_answer": run.tasks.unanswered,
+        "settings": settings,
+        "baselines": documents,
+        "guards": {name: guard.to_document() for name, guard in guards.items()},
+    }
+
+
+def _csv_rows(part: Part, name: str, sides: dict[int, str]) -> Iterable[list[Any]]:
+    for task, cell, volume, row in zip(part.tasks, part.cells, part.volumes, part.rows[name], strict=True):
+        yield [task, cell, volume, sides[int(task)], *(_cell(value) for value in row)]
+
+
+def _cell(value: float) -> str:
+    if np.isnan(value):
+        return ""
+    return str(int(value)) if value == int(value) else repr(float(value))

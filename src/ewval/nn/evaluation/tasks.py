@@ -1,0 +1,133 @@
+"""The tasks under evaluation: which they are, in what order, and as questions with their truths."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.cube import Sample, SampleBuilder
+from ewval.core.errors import MissingError
+from ewval.core.folder import DataFolder
+from ewval.core.split import Split, read_split
+from ewval.core.store import PackedStore
+from ewval.core.tasks import TaskTable
+from ewval.core.views import VolumeSource
+from ewval.nn.evaluation.request import Side
+from ewval.nn.evaluation.scoring import Question, Truth
+
+Int64s = NDArray[np.int64]
+
+CHUNK = 64
+"""Tasks of a part at most; what an interruption can cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSet:
+    """Tasks of one data folder, ready to be asked.
+
+    Args:
+        table: The task table.
+        split: The split that the tasks are a side of.
+        side: Which one.
+        ids: int64 [n], by volume, then by id.
+        unanswered: Tasks of the side that no players' answer is known of; they are left out.
+        builder: Makes the samples.
+        sources: The full-resolution segmentations.
+    """
+
+    table: TaskTable
+    split: Split
+    side: Side
+    ids: Int64s
+    unanswered: int
+    builder: SampleBuilder
+    sources: VolumeSource
+
+    def chunks(self) -> list[Int64s]:
+        """Return the ids in parts that depend on their number alone, so that any number of processes share them."""
+        size = min(CHUNK, max(1, -(-len(self.ids) // 16)))
+        return [self.ids[begin : begin + size] for begin in range(0, len(self.ids), size)]
+
+    def question(self, task: int) -> tuple[Question, Truth]:
+        """Return a task as a question, and what is right.
+
+        Raises:
+            MissingError: Its volume is not packed.
+            DamagedError: A volume does not hold what it should.
+        """
+        sample = self.builder.build(task)
+        row = self.table.row(task)
+        seed = tuple(int(i) for i in self.table.seed(row))
+        view = self.sources.view(sample.volume, sample.labels)
+        true = frozenset(int(i) for i in self.table.aggregate(row)) - set(seed) - {0}
+        return Question(without_target(sample), seed, view), Truth(_target(sample), true)
+
+    def questions(self, tasks: Sequence[int] | Int64s) -> Iterator[tuple[Question, Truth]]:
+        """Yield each task as a question, and what is right."""
+        for task in tasks:
+            yield self.question(int(task))
+
+    def side_of(self) -> dict[int, str]:
+        """Return the side that each task stands on."""
+        if self.side != "all":
+            return dict.fromkeys(self.ids.tolist(), self.side)
+        return {int(task): side for side in ("train", "val", "test") for task in self.split.side(side)}
+
+    def digest(self) -> str:
+        """Return a checksum of the tasks, their seeds and their answers."""
+        digest = hashlib.sha256()
+        for row in self.table.rows(self.ids):
+            digest.update(self.table.ids[row].tobytes() + self.table.seed(row).tobytes() + b"|")
+            digest.update(self.table.aggregate(row).tobytes() + b";")
+        return digest.hexdigest()
+
+
+def read_tasks(folder: DataFolder, side: Side, *, limit: int | None, seed: int, context: int) -> TaskSet:
+    """Return the tasks of one side of the folder's split, or `limit` of them, drawn with `seed`.
+
+    Raises:
+        MissingError: There is no split, or nothing on this side that could be scored.
+        DamagedError: A file is not in the form it should be.
+    """
+    split, table = read_split(folder), TaskTable.load(folder)
+    ids, unanswered = _answered(split.side(side), table)
+    if not len(ids):
+        raise MissingError(f"a task with an answer on the {side} side of {folder.split}", hint=_EMPTY_HINT)
+    if limit is not None and limit < len(ids):
+        ids = np.random.default_rng(seed).choice(ids, limit, replace=False)
+    return TaskSet(
+        table=table,
+        split=split,
+        side=side,
+        ids=_by_volume(ids, table),
+        unanswered=unanswered,
+        builder=SampleBuilder(table, PackedStore(folder), context=context, withheld=split.withheld_from(side)),
+        sources=VolumeSource(folder),
+    )
+
+
+_EMPTY_HINT = "`ewval index` with another --split or --test-fraction makes one, or choose another side with --split"
+
+
+def without_target(sample: Sample) -> Sample:
+    """Return the sample without what is right."""
+    return replace(sample, target=None)
+
+
+def _target(sample: Sample) -> NDArray[np.bool_]:
+    if sample.target is None:
+        raise MissingError(f"answer of task {sample.task}")
+    return sample.target
+
+
+def _answered(ids: Int64s, table: TaskTable) -> tuple[Int64s, int]:
+    rows = table.rows(ids)
+    has_answer = np.array([table.has_aggregate(row) for row in rows], dtype=bool)
+    return ids[has_answer], int((~has_answer).sum())
+
+
+def _by_volume(ids: Int64s, table: TaskTable) -> Int64s:
+    volume = table.volume[table.rows(ids)]
+    return ids[np.lexsort((ids, volume))]
