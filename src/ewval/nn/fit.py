@@ -181,8 +181,8 @@ class Fit:
         here.step, here.batch = here.step + 1, here.batch + 1
         here.loss_sum, here.samples = here.loss_sum + result.loss * result.samples, here.samples + result.samples
         here.seconds += result.seconds
-        self.progress.advance()
         self.progress.note(f"loss {result.loss:.4f}")
+        self.progress.advance()
         if log is not None:
             log.write({"kind": "step", **asdict(result), "samples_per_s": result.samples / result.seconds})
         if self.board is not None:

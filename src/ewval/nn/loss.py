@@ -50,7 +50,7 @@ def sampled(logits: Tensor, sigma: Tensor, target: Tensor, *, noise: Tensor) -> 
 
 
 def sampled_logit(logits: Tensor, sigma: Tensor) -> Tensor:
-    """Log-odds of the mean over the noise in `sampled`, in one pass and within .005 in probability."""
+    """Log-odds of the mean over the noise in `sampled`, in one pass and within .015 in probability."""
     return logits / torch.sqrt(1 + PROBIT_FACTOR * sigma**2)
 
 
