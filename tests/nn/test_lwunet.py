@@ -38,7 +38,7 @@ def convolve(array: Array, weight: Array, bias: Array) -> Array:
 
 
 def raise_twofold(array: Array, weight: Array, bias: Array) -> Array:
-    """Transposed convolution, kernel 4, stride 2, padding 1: each voxel adds its kernel at twice its place, less one."""
+    """Transposed convolution, kernel 4, stride 2, padding 1: voxels add up their kernels."""
     edge = array.shape[1]
     result = np.zeros((weight.shape[1], *(2 * edge + 2,) * 3))
     for z, y, x in np.ndindex(4, 4, 4):
