@@ -2,35 +2,43 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
 .PHONY: demo test check format build clean
 
-demo: $(STAMP)
+demo: $(VENV)/.ready
 	$(BIN)/ewval demo
 
-test: $(STAMP)
+test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -q
 
-check: $(STAMP)
+check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: $(STAMP)
+format: $(VENV)/.ready-dev
 	$(BIN)/ruff format src tests benchmarks
 	$(BIN)/ruff check --fix src tests benchmarks
 
-build: $(STAMP)
+build: $(VENV)/.ready-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 
-# One environment for everything: the demo's user becomes a contributor without a second download.
-$(STAMP): pyproject.toml constraints.txt
+# One environment that grows: whoever only wants the demo does not wait for the linters.
+$(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,cluster]'
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(INSTALL) '.[test,cluster]'
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(INSTALL) '.[test,dev]'
 	touch $@
 
 clean:
