@@ -40,6 +40,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         "check --api; if the server is down for maintenance, run the same command again later",
     ),
     (errors.SchedulerError, Exit.SERVER, "check --dask and that the scheduler runs"),
+    (errors.RefusedError, Exit.SERVER, "check the id and --api"),
     (errors.ServerError, Exit.SERVER, "run the same command again later"),
     (errors.DamagedError, Exit.DATA, "delete it and run `ewval fetch` or `ewval pack` again"),
     (errors.UnsupportedError, Exit.DATA, "only 256^3 volumes of the mouse data set can be used"),
@@ -60,6 +61,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         "the last good checkpoint is kept; begin another --run with a lower --learning-rate or --clip",
     ),
     (errors.WorkerDiedError, Exit.UNEXPECTED, "run the same command again with fewer --workers"),
+    (errors.ConsentError, Exit.USAGE, "--dry-run shows what, --yes agrees"),
     (errors.UsageError, Exit.USAGE, ""),
     (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
 )

@@ -19,13 +19,20 @@ PLAIN_SHARE = 0.05
 @contextmanager
 def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress]:
     """Yield a `Progress` that shows `label` and how far the work is, fit for where stderr goes."""
+    with progress_bars(label, quiet=quiet) as (bar,):
+        yield bar
+
+
+@contextmanager
+def progress_bars(*labels: str, quiet: bool = False) -> Iterator[tuple[Progress, ...]]:
+    """Yield a `Progress` for each label, one below the other on a terminal."""
     if quiet:
-        yield SILENT
+        yield (SILENT,) * len(labels)
     elif sys.stderr.isatty():
         with _rich_progress() as bars:
-            yield Bar(bars, label)
+            yield tuple(Bar(bars, label) for label in labels)
     else:
-        yield PlainLines(label)
+        yield tuple(PlainLines(label) for label in labels)
 
 
 def _rich_progress() -> "RichProgress":
@@ -65,6 +72,10 @@ class Bar:
         rate = self._done / max(time.monotonic() - self._began, 1e-9)
         self._bars.update(self._task, advance=count, rate=f"{rate:.1f}/s")
 
+    def expect(self, total: int) -> None:
+        """Change the length of the bar, not what is done."""
+        self._bars.update(self._task, total=total)
+
     def note(self, text: str) -> None:
         """Show `text` behind the bar."""
         self._bars.update(self._task, note=text)
@@ -92,6 +103,10 @@ class PlainLines:
         far = self._total is not None and self._done - self._shown >= PLAIN_SHARE * self._total
         if late or far or self._done == self._total:
             self._show()
+
+    def expect(self, total: int) -> None:
+        """Change the total of the coming lines."""
+        self._total = total
 
     def note(self, text: str) -> None:
         """Add `text` to the coming lines."""

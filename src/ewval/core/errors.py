@@ -2,6 +2,7 @@
 
     EwvalError
     ├── UsageError             nonsense asked for: an option value, a configuration file
+    ├── ConsentError           more requests than may be made without being told to
     ├── CredentialError        token missing or refused
     │   ├── TokenMissingError
     │   └── TokenRefusedError
@@ -46,6 +47,16 @@ class UsageError(EwvalError):
 
     def __str__(self) -> str:
         return self.problem
+
+
+@dataclass(eq=False)
+class ConsentError(EwvalError):
+    """A fetch of so many requests has to be agreed to."""
+
+    requests: int
+
+    def __str__(self) -> str:
+        return f"this takes about {self.requests:,} requests to Eyewire"
 
 
 class CredentialError(EwvalError):

@@ -7,7 +7,7 @@ order. A row says `done` only when what it stands for is complete on disk.
 import sqlite3
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +41,17 @@ CREATE TABLE IF NOT EXISTS volumes(
     wanted INTEGER NOT NULL,          -- 1 a task that was asked for lies in it, 0 only an ancestor does
     state TEXT NOT NULL, reason TEXT, bytes INTEGER,
     stamp INTEGER);                   -- modification time (ns) of its jpg folder when it was complete
-CREATE INDEX IF NOT EXISTS tasks_open ON tasks(id) WHERE state IN ('new', 'failed');
+CREATE INDEX IF NOT EXISTS tasks_absent ON tasks(id) WHERE state = 'absent';
 CREATE INDEX IF NOT EXISTS tasks_settled ON tasks(wanted, context);
 CREATE INDEX IF NOT EXISTS tasks_cell ON tasks(cell, wanted);
 CREATE INDEX IF NOT EXISTS tasks_volume ON tasks(volume);
 CREATE INDEX IF NOT EXISTS tasks_parent ON tasks(parent) WHERE parent IS NOT NULL;
 CREATE INDEX IF NOT EXISTS volumes_state ON volumes(state);
 """
+NO_DATASET = 0
+"""Stands for a cell that the API lists in none."""
+NO_OVERLAP = "it does not overlap the task"
+"""Why a volume counts as absent although the bucket has it; for another task that may change."""
 BOX = ("zmin", "ymin", "xmin", "zmax", "ymax", "xmax")
 
 SAVE_TASK = f"""
@@ -66,7 +70,8 @@ WANT_VOLUME = f"""
 INSERT INTO volumes(id, path, {", ".join(BOX)}, wanted, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'new')
 ON CONFLICT(id) DO UPDATE SET
     path = excluded.path, {", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in BOX)},
-    state = CASE WHEN excluded.wanted > wanted AND state = 'absent' THEN 'new' ELSE state END,
+    state = CASE WHEN state = 'absent' AND (excluded.wanted > wanted OR reason = '{NO_OVERLAP}')
+        THEN 'new' ELSE state END,
     wanted = max(wanted, excluded.wanted)
 """
 
@@ -181,6 +186,17 @@ class Ledger:
             rows = (_task_row(task, aggregate, wanted=wanted) for task, aggregate in records)
             connection.executemany(SAVE_TASK, rows)
 
+    def save_task(self, task: TaskRecord, aggregate: AggregateRecord | None) -> bool:
+        """Save one task as done; return whether it was asked for."""
+        self.add_tasks([(task, aggregate)], wanted=False)
+        return self._row("SELECT 1 FROM tasks WHERE id = ? AND wanted = 1", task.id) is not None
+
+    def mark_missing(self, task: int, *, reason: str) -> bool:
+        """Say that there is no such task: absent where it is only an ancestor, else failed; return which."""
+        is_asked = self._row("SELECT 1 FROM tasks WHERE id = ? AND wanted = 1", task) is not None
+        self.mark_task(task, "failed" if is_asked else "absent", reason=reason, wanted=is_asked)
+        return not is_asked
+
     def mark_task(self, task: int, state: State, *, reason: str, wanted: bool) -> None:
         """Say that a task is absent or has failed."""
         with self.transaction() as connection:
@@ -220,6 +236,21 @@ class Ledger:
                 "INSERT INTO cells(id, name, state) VALUES (?, ?, ?) ON CONFLICT(id) DO UPDATE SET"
                 " name = coalesce(excluded.name, name), state = excluded.state, reason = NULL",
                 (cell, name, "done" if wanted else "listed"),
+            )
+
+    def datasets(self, cells: Iterable[int]) -> dict[int, int]:
+        """Return the data set of those cells of which it is known."""
+        asked = set(cells)
+        query = "SELECT id, dataset FROM cells WHERE dataset IS NOT NULL"
+        return {cell: dataset for cell, dataset in self.connection.execute(query) if cell in asked}
+
+    def set_datasets(self, datasets: Mapping[int, int]) -> None:
+        """Remember the data sets of cells."""
+        with self.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO cells(id, dataset, state) VALUES (?, ?, 'new')"
+                " ON CONFLICT(id) DO UPDATE SET dataset = excluded.dataset",
+                datasets.items(),
             )
 
     def want_cell(self, cell: int) -> None:

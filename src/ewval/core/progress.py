@@ -12,6 +12,9 @@ class Progress(Protocol):
     def advance(self, count: int = 1) -> None:
         """`count` further steps are done."""
 
+    def expect(self, total: int) -> None:
+        """More, or fewer, steps are to come than was said: `total` with those already done."""
+
     def note(self, text: str) -> None:
         """Show a short state beside the bar, such as a rate; an empty text removes it."""
 
@@ -23,6 +26,9 @@ class Silent:
         """Show nothing."""
 
     def advance(self, count: int = 1) -> None:
+        """Show nothing."""
+
+    def expect(self, total: int) -> None:
         """Show nothing."""
 
     def note(self, text: str) -> None:

@@ -1,0 +1,230 @@
+"""The files of one volume: from the bucket to `raw/<volume>/`, each whole and verified or not there.
+
+Source: layout of the volume folders, seung-lab/task_spawner `js/spawner.js`.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from ewval.core.constants import CUBE_EDGE
+from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.files import write_atomically
+from ewval.core.folder import DataFolder
+from ewval.core.host import Host
+from ewval.core.integrity import check_metadata, check_segmentation, check_tile, metadata_bounds
+from ewval.core.progress import SILENT, Progress
+from ewval.core.records import Bounds
+
+SEGMENTATION, METADATA = "segmentation.lzma", "metadata.json"
+TILES = tuple(f"jpg/{z}.jpg" for z in range(CUBE_EDGE))
+FILES = (SEGMENTATION, METADATA, *TILES)
+SANE_BYTES = {SEGMENTATION: 64 << 20, METADATA: 1 << 20}
+"""Where a body is cut off: a segmentation is 32 MiB before compression."""
+SANE_TILE_BYTES = 1 << 20
+
+Check = Callable[..., None]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFiles:
+    """A volume that is complete on disk.
+
+    Args:
+        bounds: Where it lies by its `metadata.json`, None where that does not tell.
+        bytes: Size of its files.
+        stamp: Modification time of its `jpg` folder, ns; it changes when a file comes or goes.
+    """
+
+    bounds: Bounds | None
+    bytes: int
+    stamp: int
+
+
+class Unwanted(Exception):  # noqa: N818 - not a failure
+    """The volume turned out not to be needed; nothing of it is left on disk."""
+
+    def __init__(self, bounds: Bounds | None) -> None:
+        super().__init__()
+        self.bounds = bounds
+
+
+class Downloader:
+    """Fetches volumes into a data folder; files that are there and whole are not asked for again.
+
+    Args:
+        folder: Where to.
+        host: Where from.
+        workers: Threads that verify and write, so that the pace is never held up.
+        progress: Advanced by each file.
+    """
+
+    def __init__(self, folder: DataFolder, host: Host, *, workers: Executor, progress: Progress = SILENT) -> None:
+        self.host = host
+        self._folder, self._workers, self._progress = folder, workers, progress
+
+    async def fetch(
+        self, volume: int, path: str, *, is_needed: Callable[[Bounds | None], bool] | None = None
+    ) -> VolumeFiles:
+        """Fetch what is missing of a volume.
+
+        Args:
+            volume: Its id.
+            path: URL of its folder, with trailing slash.
+            is_needed: Decides by its bounds, before its images are asked for, whether it is needed at all.
+
+        Raises:
+            MissingError: It has no segmentation, or lacks an image.
+            DamagedError: A file stayed damaged.
+            ServerError: A file could not be fetched.
+            Unwanted: It is not needed.
+        """
+        raw = self._folder.raw(volume)
+        there = await self._run(_survey, raw)
+        self._progress.advance(len(there))
+        begun = asyncio.Event()
+        first = asyncio.create_task(self._file(raw, path, SEGMENTATION, there, seen=begun.set))
+        try:
+            await _either(begun.wait(), first)
+            if is_needed is not None:
+                await self._decide(raw, path, there, segmentation=first, is_needed=is_needed)
+            rest = [self._file(raw, path, METADATA, there), *(self._file(raw, path, name, there) for name in TILES)]
+            await _all(first, *rest)
+        except BaseException:
+            first.cancel()
+            raise
+        return await self._run(_finish, raw)
+
+    async def _decide(
+        self,
+        raw: Path,
+        path: str,
+        there: set[str],
+        *,
+        segmentation: Awaitable[None],
+        is_needed: Callable[[Bounds | None], bool],
+    ) -> None:
+        await segmentation
+        await self._file(raw, path, METADATA, there)
+        there.update((SEGMENTATION, METADATA))
+        bounds = await self._run(_read_bounds, raw)
+        if not is_needed(bounds):
+            await self._run(discard, raw)
+            raise Unwanted(bounds)
+
+    async def _file(
+        self, raw: Path, path: str, name: str, there: set[str], *, seen: Callable[[], None] = lambda: None
+    ) -> None:
+        if name in there:
+            return
+        check: Check = {SEGMENTATION: check_segmentation, METADATA: check_metadata}.get(name, check_tile)
+
+        async def use(body: bytes) -> None:
+            await self._run(_store, raw / name, body, check)
+
+        try:
+            await self.host.get(path + name, limit=SANE_BYTES.get(name, SANE_TILE_BYTES), use=use, seen=seen)
+        except MissingError as error:
+            if name == METADATA:  # its bounds can come from the API
+                return
+            raise MissingError(f"{name} of volume {raw.name}", hint=f"{path} does not have it") from error
+        self._progress.advance()
+
+    async def _run(self, function: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
+        work = partial(function, *values, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+async def _either(first: Awaitable[object], second: asyncio.Task[None]) -> None:
+    """Wait for the earlier of the two; an error of the second is raised."""
+    waiting = asyncio.ensure_future(first)
+    try:
+        await asyncio.wait((waiting, second), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if second.done():
+        second.result()
+
+
+async def _all(*work: Awaitable[None]) -> None:
+    """Let all end, then raise the first error: one bad file does not cost the good ones."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def discard(raw: Path) -> None:
+    """Delete the raw files of a volume, those that only we write."""
+    for name in FILES:
+        (raw / name).unlink(missing_ok=True)
+    for folder in (raw / "jpg", raw):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def is_whole(raw: Path, *, stamp: int | None) -> bool:
+    """Whether the files of a finished volume are still there, without opening them."""
+    try:
+        if (raw / "jpg").stat().st_mtime_ns == stamp and (raw / SEGMENTATION).is_file():
+            return True
+        names = {entry.name for entry in (raw / "jpg").iterdir()}
+    except OSError:
+        return False
+    return (raw / SEGMENTATION).is_file() and all(Path(name).name in names for name in TILES)
+
+
+def _survey(raw: Path) -> set[str]:
+    """Return the names of the files that are there and whole; clear away what a killed run left."""
+    for leftover in (*raw.glob(".*.incomplete"), *raw.glob("jpg/.*.incomplete")):
+        leftover.unlink(missing_ok=True)
+    return {name for name in FILES if _is_good(raw / name, name)}
+
+
+def _is_good(path: Path, name: str) -> bool:
+    check: Check = {SEGMENTATION: check_segmentation, METADATA: check_metadata}.get(name, check_tile)
+    try:
+        check(path.read_bytes(), what=str(path))
+    except (FileNotFoundError, DamagedError):
+        return False
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    return True
+
+
+def _store(path: Path, content: bytes, check: Check) -> None:
+    check(content, what=str(path))
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _read_bounds(raw: Path) -> Bounds | None:
+    path = raw / METADATA
+    return metadata_bounds(path.read_bytes(), what=str(path)) if path.is_file() else None
+
+
+def _finish(raw: Path) -> VolumeFiles:
+    for folder in (raw / "jpg", raw):
+        _sync(folder)
+    size = sum((raw / name).stat().st_size for name in FILES if (raw / name).is_file())
+    return VolumeFiles(_read_bounds(raw), size, (raw / "jpg").stat().st_mtime_ns)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable, where the system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
