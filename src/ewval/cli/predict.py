@@ -1,5 +1,152 @@
 """`ewval predict`."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def predict() -> None:
-    """Being built."""
+import typer
+
+from ewval.cli.answers import Form, Presenter
+from ewval.cli.options import (
+    API_DEFAULT,
+    DATA_DEFAULT,
+    Api,
+    Data,
+    Device,
+    Json,
+    Quiet,
+    TaskIds,
+    TokenFile,
+    Verbose,
+    data_folder,
+    parse_ids,
+)
+from ewval.cli.output import open_output
+from ewval.cli.progress import progress_bar
+from ewval.core.constants import ENV_MODEL
+from ewval.core.credentials import read_token
+from ewval.core.errors import UsageError
+from ewval.core.folder import DataFolder
+from ewval.core.progress import Progress
+
+if TYPE_CHECKING:
+    from ewval.core.provision import Fetcher
+    from ewval.nn.answering import Settings
+    from ewval.nn.predict_run import PredictRun
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", envvar=ENV_MODEL, help="A packaged name or a path; several are an ensemble.", metavar="NAME|PATH"
+    ),
+]
+Cells = Annotated[list[str] | None, typer.Option("--cell", help="All tasks of a cell.", metavar="ID")]
+Loops = Annotated[int | None, typer.Option("--loops", min=1, max=64, help="Runs of the network over its own answer.")]
+Tta = Annotated[bool, typer.Option("--tta", help="Average over the eight mirrorings of the cube.")]
+Rank = Annotated[bool, typer.Option("--rank", help="Those that need a person's look first.")]
+Segments = Annotated[
+    bool, typer.Option("--segments", help="Seed and answer as the game's form takes them: ids joined by commas.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Save masks, pictures and answers here.", metavar="DIR")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Samples at once, on a GPU.")]
+
+
+def predict(
+    task_ids: TaskIds = None,
+    cell: Cells = None,
+    model: Models = None,
+    loops: Loops = None,
+    tta: Tta = False,
+    rank: Rank = False,
+    segments: Segments = False,
+    out: Out = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 8,
+    data: Data = DATA_DEFAULT,
+    api: Api = API_DEFAULT,
+    token_file: TokenFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say which segments to add to tasks, which to look at, and why."""
+    output = open_output(json=json, quiet=quiet, verbose=verbose)
+    form = _form(json=json, segments=segments, quiet=quiet)
+    tasks, cells = parse_ids(task_ids), parse_ids(cell, what="cell id")
+    if not tasks and not cells:
+        raise UsageError("nothing to predict: name TASK_IDs, - to read them from stdin, or --cell ID")
+    asked = Asked(data_folder(data), tasks=tuple(tasks), cells=tuple(cells), out=out, api=api, token_file=token_file)
+    presenter = Presenter(output, form, rank=rank, single=asked.is_single)
+
+    from ewval.nn.answering import Settings
+    from ewval.nn.devices import pick_device
+
+    settings = Settings(loops=loops, tta=tta, device=pick_device(device), batch_size=batch_size)
+    with progress_bar("predict", quiet=quiet or asked.is_single) as progress:
+        for result in _run(asked, models=model, settings=settings, progress=progress):
+            presenter.take(result)
+    raise typer.Exit(presenter.finish())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for, and where what is missing comes from."""
+
+    folder: DataFolder
+    tasks: tuple[int, ...]
+    cells: tuple[int, ...]
+    out: Path | None
+    api: str
+    token_file: Path | None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one task is asked for, by its id."""
+        return len(self.tasks) == 1 and not self.cells
+
+
+def _run(asked: Asked, *, models: list[str] | None, settings: "Settings", progress: Progress) -> "PredictRun":
+    from ewval.nn.predict_run import PredictRequest, PredictRun
+    from ewval.nn.weights import load_model
+
+    request = PredictRequest(
+        folder=asked.folder,
+        tasks=asked.tasks,
+        cells=asked.cells,
+        models=tuple(load_model(name, device=settings.device) for name in models or (None,)),
+        settings=settings,
+        out=asked.out,
+    )
+    return PredictRun(request, fetch=_fetcher(asked, progress), progress=progress)
+
+
+def _fetcher(asked: Asked, progress: Progress) -> "Fetcher":
+    def fetch(tasks: Sequence[int], cells: Sequence[int], context: int) -> None:
+        from ewval.core.fetch import FetchRequest
+        from ewval.core.fetch import fetch as fetch_all
+
+        request = FetchRequest(
+            asked.folder,
+            tasks=tuple(tasks),
+            cells=tuple(cells),
+            context=context,
+            api=asked.api,
+            token=read_token(asked.token_file),
+        )
+        summary = fetch_all(request, progress=progress)
+        if (error := summary.error or summary.stopped) is not None:
+            raise error
+
+    return fetch
+
+
+def _form(*, json: bool, segments: bool, quiet: bool) -> Form:
+    """Return how answers are shown.
+
+    Raises:
+        UsageError: Two forms at once.
+    """
+    if json and segments:
+        raise UsageError("--json and --segments exclude each other")
+    return "json" if json else "segments" if segments else "quiet" if quiet else "text"

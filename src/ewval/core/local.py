@@ -74,12 +74,26 @@ class LocalData:
             return [int(task) for task in found]
         return None
 
-    def absence(self, task: int) -> MissingError:
-        """Return why `task` is not at hand, as the ledger remembers it."""
+    def can_answer(self, task: int) -> bool:
+        """Whether the task and its own volume are at hand; of its ancestors, those that are not are done without."""
+        return (volume := self.volume_of(task)) is not None and self._has_volume(volume)
+
+    def volume_of(self, task: int) -> int | None:
+        """Return the volume of a task; None where the task is not known."""
         with self._ledger() as ledger:
-            state = ledger.task_state(task) if ledger is not None else None
-        reason = state[1] if state is not None else None
-        return MissingError(f"task {task}", hint=reason or "no task of that id is known")
+            return next((record.volume for record, _ in self._lineage(ledger, task)), None)
+
+    def absence(self, task: int) -> MissingError:
+        """Return why `task` cannot be answered, as the ledger remembers it."""
+        with self._ledger() as ledger:
+            volume = next((record.volume for record, _ in self._lineage(ledger, task)), None)
+            if ledger is None:
+                return MissingError(f"task {task}")
+            if volume is None:
+                state = ledger.task_state(task)
+                return MissingError(f"task {task}", hint=(state[1] if state else None) or "")
+            row = ledger.volume(volume)
+            return MissingError(f"volume {volume} of task {task}", hint=(row.reason if row else None) or "")
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger | None]:

@@ -51,14 +51,20 @@ class AnswerFolder:
             raise UsageError(f"{root} holds answers made with another {changed}; choose another --out or delete it")
         write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
 
-    def finished(self, task: int) -> dict[str, Any] | None:
-        """Return the saved answer of `task`; None where it is not finished.
+    def is_finished(self, task: int) -> bool:
+        """Whether all files of `task` are there."""
+        return self._answer_path(task).is_file()
+
+    def document(self, task: int) -> dict[str, Any]:
+        """Return the saved answer of a finished task.
 
         Raises:
             DamagedError: It cannot be read.
         """
-        path = self.root / str(task) / "prediction.json"
-        return _read_json(path) if path.is_file() else None
+        return _read_json(self._answer_path(task))
+
+    def _answer_path(self, task: int) -> Path:
+        return self.root / str(task) / "prediction.json"
 
     def probability(self, task: int) -> NDArray[np.float32]:
         """Return the saved probability map of a finished task, float32 64^3.

@@ -1,0 +1,176 @@
+"""How the answers of `ewval predict` are shown: as they come, or at the end where they have to be sorted first."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ewval.cli.errors import Exit, describe, exit_code
+from ewval.cli.output import Output, message
+from ewval.core.errors import EwvalError
+
+if TYPE_CHECKING:
+    from ewval.nn.predict_run import Result
+
+Document = Mapping[str, Any]
+Form = Literal["json", "segments", "quiet", "text"]
+ROWS = 30
+"""Rejected segments are listed in the terminal up to so many rows in all; JSON has every one."""
+
+
+@dataclass(slots=True)
+class Presenter:
+    """Shows answers in the form that was asked for.
+
+    Args:
+        output: Where to.
+        form: One JSON line, one line of segment ids, bare ids, or tables.
+        rank: Those with the highest review priority first.
+        single: One task is asked for: its segments are shown, not a row.
+    """
+
+    output: Output
+    form: Form
+    rank: bool = False
+    single: bool = False
+    _kept: list[Document] = field(default_factory=list)
+    _failed: dict[int, EwvalError] = field(default_factory=dict)
+    _shown: int = 0
+
+    def take(self, result: "Result") -> None:
+        """Take what came of one task."""
+        from ewval.nn.predict_run import Found
+
+        if isinstance(result, Found):
+            self.show(result.document)
+        else:
+            self.fail(result.task, result.error)
+
+    def show(self, document: Document) -> None:
+        """Take one answer; it is written at once where nothing has to wait for the others."""
+        self._shown += 1
+        if self.rank or (self.form == "text" and not self.single):
+            self._kept.append(_slim(document) if self.form == "text" else document)
+        else:
+            self._write(document)
+
+    def fail(self, task: int, error: EwvalError) -> None:
+        """Take a task that has no answer."""
+        self._failed[task] = error
+
+    def finish(self) -> Exit:
+        """Write what had to wait, name the failures on stderr, and return the exit code."""
+        kept = sorted(self._kept, key=lambda d: (-d["review_priority"], d["task"])) if self.rank else self._kept
+        if self.form == "text" and kept:
+            self._table(kept)
+        elif kept:
+            for document in kept:
+                self._write(document)
+        for line in failure_lines(self._failed):
+            message(f"ewval: {line}")
+        return end(self._failed, answered=self._shown)
+
+    def _write(self, document: Document) -> None:
+        if self.form == "json":
+            self.output.json_line(document)
+        elif self.form == "segments":
+            ids = ",".join(str(i) for i in sorted({*document["seed"], *document["add"]}))
+            self.output.line(ids if self.single else f"{document['task']}\t{ids}")
+        elif self.form == "quiet":
+            for line in [document["task"]] if self.rank else document["add"]:
+                self.output.line(str(line))
+        else:
+            self._one(document)
+
+    def _table(self, documents: Iterable[Document]) -> None:
+        columns = ["task", "cell", "volume", "add", "maybe", "remove", "agreement", "priority"]
+        self.output.table(columns, [_summary_row(document) for document in documents])
+
+    def _one(self, document: Document) -> None:
+        rows = _segment_rows(document)
+        self.output.table(
+            ["segment", "voxels", "probability", "uncertainty", "verdict", "players"], rows, title=_title(document)
+        )
+        for line in _closing_lines(document, left_out=len(document["segments"]) - len(rows)):
+            self.output.line(line)
+
+
+def failure_lines(failed: Mapping[int, EwvalError]) -> list[str]:
+    """Return what went wrong, one line a reason, with the tasks that it hit."""
+    tasks_of: dict[str, list[int]] = {}
+    for task, error in failed.items():
+        tasks_of.setdefault(describe(error), []).append(task)
+    return [_failure_line(reason, tasks) for reason, tasks in tasks_of.items()]
+
+
+def end(failed: Mapping[int, EwvalError], *, answered: int) -> Exit:
+    """Return the exit code: that of the failures where nothing was answered and all have the same, else 3."""
+    codes = {exit_code(error) for error in failed.values()}
+    if not failed:
+        return Exit.DONE
+    return codes.pop() if not answered and len(codes) == 1 else Exit.PARTLY
+
+
+def _failure_line(reason: str, tasks: list[int]) -> str:
+    if len(tasks) == 1:
+        return reason if f"task {tasks[0]}" in reason else f"task {tasks[0]}: {reason}"
+    return f"tasks {', '.join(map(str, tasks))}: {reason}"
+
+
+def _slim(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != "segments"}
+
+
+def _summary_row(document: Document) -> list[object]:
+    counts = [len(document[name]) for name in ("add", "maybe", "remove")]
+    agreement = document["agreement"]
+    return [
+        document["task"],
+        "-" if document["cell"] is None else document["cell"],
+        document["volume"],
+        *counts,
+        "-" if agreement is None else f"{agreement:.2f}",
+        f"{document['review_priority']:.2f}",
+    ]
+
+
+def _segment_rows(document: Document) -> list[list[object]]:
+    consensus = document["consensus"]
+    rows: list[list[object]] = []
+    for score in document["segments"]:
+        if score["verdict"] != "reject" or score["id"] in document["remove"] or len(rows) < ROWS:
+            verdict = "reject, doubted" if score["id"] in document["remove"] else score["verdict"]
+            players = "-" if consensus is None else ("yes" if score["id"] in consensus else "no")
+            chances = (f"{score['probability']:.3f}", f"{score['uncertainty']:.3f}")
+            rows.append([score["id"], score["voxels"], *chances, verdict, players])
+    return rows
+
+
+def _title(document: Document) -> str:
+    cell = "unknown cell" if document["cell"] is None else f"cell {document['cell']}"
+    counts = ", ".join(f"{name} {len(document[name])}" for name in ("add", "maybe", "remove"))
+    return f"task {document['task']}, {cell}, volume {document['volume']}: {counts}"
+
+
+def _closing_lines(document: Document, *, left_out: int) -> list[str]:
+    lines = []
+    if left_out:
+        lines.append(f"{left_out} more rejected segments: --json lists them all")
+    if not document["add"]:
+        lines.append("nothing to add")
+    if document["consensus"] is None:
+        lines.append("no players' consensus to compare with")
+    else:
+        lines.append(f"agreement with the players {document['agreement']:.2f}")
+    lines += [
+        f"look again at {doubt['id']}: {doubt['reason']}"
+        for doubt in document["doubts"]
+        if doubt["reason"] != "unlikely"
+    ]
+    lines.append(f"review priority {document['review_priority']:.2f}")
+    if document["resolution"] == "packed":
+        lines.append(
+            "scored at 64^3, sizes are estimates: segments too small for it are not listed (no raw volume at hand)"
+        )
+    if document["unscored"]:
+        lines.append(f"too small to be scored: {', '.join(map(str, document['unscored']))}")
+    return lines

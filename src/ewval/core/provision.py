@@ -1,0 +1,86 @@
+"""Before tasks are answered: what is missing is fetched and packed, and what cannot be had is named."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ewval.core.errors import DataError, EwvalError
+from ewval.core.local import LocalData
+from ewval.core.pack import PackRequest, pack
+from ewval.core.progress import SILENT, Progress
+from ewval.core.workers import Workers
+
+Fetcher = Callable[[Sequence[int], Sequence[int], int], None]
+"""Fetches tasks and cells with so many ancestors; raises where nothing at all could be had, or it was given up."""
+ALONE = 2
+"""Up to so many volumes are packed in this process: starting others would take longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """What can be answered, in the order asked, and why the rest cannot."""
+
+    tasks: tuple[int, ...]
+    failed: dict[int, EwvalError]
+
+
+def tasks_of_cells(local: LocalData, cells: Sequence[int], *, fetch: Fetcher) -> tuple[int, ...]:
+    """Return the tasks of `cells`, fetching those cells that were never asked for.
+
+    Raises:
+        EwvalError: A cell cannot be had.
+    """
+    unknown = [cell for cell in cells if local.tasks_of_cell(cell) is None]
+    if unknown:
+        fetch([], unknown, local.context)
+    found: list[int] = []
+    for cell in cells:
+        found += local.tasks_of_cell(cell) or ()
+    return tuple(dict.fromkeys(found))
+
+
+def provide(local: LocalData, tasks: Sequence[int], *, fetch: Fetcher, progress: Progress = SILENT) -> Provision:
+    """Bring `tasks`, their ancestors and volumes into the data folder, as far as they can be had.
+
+    Args:
+        local: The data folder.
+        tasks: What is asked for.
+        fetch: Fetches what is missing.
+        progress: Told of the packing.
+    """
+    failed = _fetched(local, local.to_fetch(tasks), fetch=fetch)
+    failed |= _packed(local, [task for task in tasks if task not in failed], progress=progress)
+    return Provision(tuple(task for task in tasks if task not in failed), failed)
+
+
+def _fetched(local: LocalData, missing: Sequence[int], *, fetch: Fetcher) -> dict[int, EwvalError]:
+    """Fetch; return the tasks that still cannot be answered.
+
+    Where the fetch as a whole failed, a task of which anything is missing has failed with it: without its ancestors it
+    would be answered, but not as it would be the next time.
+    """
+    if not missing:
+        return {}
+    try:
+        fetch(missing, [], local.context)
+    except EwvalError as error:
+        # What is said about data is said about one task of several; the ledger knows it for each.
+        is_own = isinstance(error, DataError)
+        return {task: local.absence(task) if is_own else error for task in local.to_fetch(missing)}
+    return {task: local.absence(task) for task in missing if not local.can_answer(task)}
+
+
+def _packed(local: LocalData, tasks: Sequence[int], *, progress: Progress) -> dict[int, EwvalError]:
+    volumes = local.volumes_to_pack(tasks)
+    if not volumes:
+        return {}
+    workers = Workers(count=1 if len(volumes) <= ALONE else None)
+    summary = pack(PackRequest(local.folder, volumes=volumes, workers=workers), progress=progress)
+    reasons = {failure.item: failure.error for failure in summary.failed}
+    failed: dict[int, EwvalError] = {}
+    for task in tasks:
+        error = reasons.get(local.volume_of(task) or 0)
+        if isinstance(error, EwvalError):
+            failed[task] = error
+        elif error is not None:
+            raise error
+    return failed

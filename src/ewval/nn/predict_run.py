@@ -1,0 +1,187 @@
+"""One run of `ewval predict`: what is asked, what comes of each task, what is left in the folder."""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ewval.core.cube import SampleBuilder
+from ewval.core.errors import EwvalError
+from ewval.core.folder import DataFolder
+from ewval.core.local import LocalData, by_volume
+from ewval.core.progress import SILENT, Progress
+from ewval.core.provision import Fetcher, provide, tasks_of_cells
+from ewval.core.store import PackedStore
+from ewval.core.views import VolumeSource
+from ewval.nn.answer_folder import AnswerFolder
+from ewval.nn.answering import Answerer, Failed, Settings
+from ewval.nn.answers import Answer, to_document
+from ewval.nn.predict import model_name
+from ewval.nn.shards import Shards, open_shards
+from ewval.nn.weights import Model
+
+
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """What is asked.
+
+    Args:
+        folder: The data folder.
+        tasks: Task ids, in the order wanted.
+        cells: Cells whose tasks are asked for, after `tasks`.
+        models: Loaded on the device of `settings`; several are an ensemble.
+        settings: How the networks look.
+        out: Where the answers are saved; None saves nothing.
+    """
+
+    folder: DataFolder
+    tasks: tuple[int, ...]
+    models: tuple[Model, ...]
+    cells: tuple[int, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a task, as a document; `answer` is None where it was saved by an earlier run or another process."""
+
+    task: int
+    document: Mapping[str, Any]
+    answer: Answer | None = None
+
+
+Result = Found | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for in its order; what of it is to be done; and what cannot be done, with the reason."""
+
+    wanted: tuple[int, ...]
+    todo: tuple[int, ...]
+    failed: dict[int, EwvalError]
+
+
+class PredictRun:
+    """A run; iterating over it does the work and yields what came of each task, in the order wanted.
+
+    Under torchrun every process does a part and the first one yields all; the others yield nothing.
+    """
+
+    def __init__(self, request: PredictRequest, *, fetch: Fetcher, progress: Progress = SILENT) -> None:
+        self.request, self._fetch, self._progress = request, fetch, progress
+        self.shards = open_shards()
+        self.context = max(model.card.context for model in request.models)
+        self.source = VolumeSource(request.folder)
+        self.store = PackedStore(request.folder)
+        self.saved = None if request.out is None else AnswerFolder(request.out, made_with=made_with(request))
+
+    def __iter__(self) -> Iterator[Result]:
+        plan = self._plan()
+        own = self._own(plan.todo)
+        if self.shards.is_first:
+            yield from self._gather(plan, own)
+        else:
+            for result in own:
+                self.shards.put(str(result.task), _sendable(result))
+
+    def _plan(self) -> "Plan":
+        """Fetch and pack in the first process while the others wait, so that all of them go by one plan."""
+        if not self.shards.is_first:
+            plan: Plan = self.shards.get("plan")
+            return plan
+        local = LocalData(self.request.folder, self.context)
+        of_cells = tasks_of_cells(local, self.request.cells, fetch=self._fetch)
+        wanted = tuple(dict.fromkeys((*self.request.tasks, *of_cells)))
+        open_tasks = [task for task in wanted if not self._is_finished(task)]
+        provision = provide(local, open_tasks, fetch=self._fetch, progress=self._progress)
+        plan = Plan(wanted, provision.tasks, provision.failed)
+        self.shards.put("plan", plan)
+        self._progress.start(len(wanted), unit="tasks")
+        return plan
+
+    def _own(self, todo: Sequence[int]) -> Iterator[Result]:
+        """Yield what comes of this process's part of the open tasks."""
+        if not todo:
+            return
+        table = LocalData(self.request.folder, self.context).table(todo)
+        if self.shards.size > 1:
+            todo = self.shards.part(by_volume(todo, table))
+        builder = SampleBuilder(table, self.store, context=self.context)
+        answerer = Answerer(self.request.models, builder, source=self.source, settings=self.request.settings)
+        for outcome in answerer.answer(todo):
+            yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
+
+    def _kept(self, answer: Answer) -> Found:
+        if self.saved is not None:
+            volume = answer.prediction.volume
+            self.saved.save(
+                answer,
+                packed=(self.store.image(volume), self.store.segmentation(volume)),
+                image=self.source.image(volume),
+                labels=self.source.labels(volume),
+            )
+        return Found(answer.task, to_document(answer), answer)
+
+    def _gather(self, plan: "Plan", own: Iterator[Result]) -> Iterator[Result]:
+        waiting = deque(plan.wanted)
+        ready: dict[int, Result] = {task: Failed(task, error) for task, error in plan.failed.items()}
+        for result in own:
+            ready[result.task] = result
+            while waiting and (head := self._take(waiting[0], ready, wait=False)) is not None:
+                waiting.popleft()
+                yield self._counted(head)
+        for task in waiting:
+            last = self._take(task, ready, wait=True)
+            assert last is not None  # every task is failed, finished, ours or another process's
+            yield self._counted(last)
+
+    def _take(self, task: int, ready: dict[int, Result], *, wait: bool) -> Result | None:
+        if task in ready:
+            return ready.pop(task)
+        if self.saved is not None and self.saved.is_finished(task):
+            return Found(task, self.saved.document(task))
+        if self.shards.size > 1 and (wait or self.shards.has(str(task))):
+            received: Result = self.shards.get(str(task))
+            return received
+        return None
+
+    def _counted(self, result: Result) -> Result:
+        self._progress.advance()
+        return result
+
+    def _is_finished(self, task: int) -> bool:
+        return self.saved is not None and self.saved.is_finished(task)
+
+
+def made_with(request: PredictRequest) -> dict[str, Any]:
+    """Return what decides the answers of a run: two runs that agree in it give the same ones."""
+    cards = [model.card for model in request.models]
+    settings = request.settings
+    return {
+        "model": model_name(request.models),
+        "weights": [_digest(model) for model in request.models],
+        "thresholds": [[card.add_threshold, card.maybe_threshold] for card in cards],
+        "temperature": [card.temperature for card in cards],
+        "loops": settings.loops or cards[0].loops,
+        "tta": settings.tta,
+    }
+
+
+def _digest(model: Model) -> str:
+    if model.card.sha256 is not None:
+        return model.card.sha256
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.network.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _sendable(result: Result) -> Result:
+    return Found(result.task, result.document) if isinstance(result, Found) else result
+
+
+__all__ = ["Found", "PredictRequest", "PredictRun", "Result", "Shards", "made_with"]
