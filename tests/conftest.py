@@ -55,3 +55,21 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         return CliRunner().invoke(app, [str(word) for word in words], **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def generated_world() -> Any:
+    """The `World` that `tiny_world` is written from."""
+    from ewval.core.sim.world import TINY, generate_world
+
+    return generate_world(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_world(generated_world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wire-format folder of two generated volumes, 12 cells and some 20 tasks; never write into it."""
+    from ewval.core.sim.writing import write_world
+
+    folder = tmp_path_factory.mktemp("world")
+    write_world(generated_world, folder)
+    return folder

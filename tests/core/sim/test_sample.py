@@ -8,7 +8,7 @@ from ewval.core.sim.style import Style, draw_style
 
 @pytest.fixture(scope="module")
 def cube() -> Cube:
-    return generate_cube(3, edge=96, style=Style())
+    return generate_cube(3, edge=64, style=Style())
 
 
 def overlaps(labels: NDArray[np.uint16], truth: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -20,13 +20,13 @@ def overlaps(labels: NDArray[np.uint16], truth: NDArray[np.uint32]) -> NDArray[n
 
 def test_a_cube_has_the_documented_form(cube: Cube) -> None:
     assert (cube.image.dtype, cube.labels.dtype, cube.truth.dtype) == (np.uint8, np.uint16, np.uint32)
-    assert cube.image.shape == cube.labels.shape == cube.truth.shape == (96, 96, 96)
+    assert cube.image.shape == cube.labels.shape == cube.truth.shape == (64, 64, 64)
     assert cube.truth.min() > 0
     assert set(np.unique(cube.labels)) == set(range(int(cube.labels.max()) + 1))
 
 
 def test_the_same_seed_gives_the_same_cube_and_another_seed_another(cube: Cube) -> None:
-    again, other = generate_cube(3, edge=96, style=Style()), generate_cube(4, edge=96, style=Style())
+    again, other = generate_cube(3, edge=64, style=Style()), generate_cube(4, edge=64, style=Style())
     assert (again.image == cube.image).all()
     assert (again.labels == cube.labels).all()
     assert (again.truth == cube.truth).all()

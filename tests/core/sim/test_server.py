@@ -147,7 +147,7 @@ def test_a_fault_reaches_the_client_and_then_ends(folder: Path, kind: str, seen:
 def test_a_reset_cuts_the_connection_before_any_answer(folder: Path) -> None:
     with WireServer(folder, faults=Faults(1.0, kinds=("reset",), limit=1)) as server:
         url = f"{server.bucket_url}/Volume-1-2/jpg/0.jpg"
-        with pytest.raises(OSError, match="closed|reset"):
+        with pytest.raises(OSError, match=r"closed|reset"):
             get(url)
         assert get(url) == bytes(range(200))
         assert [request.status for request in server.requests] == [0, 200]

@@ -14,6 +14,8 @@ from ewval.core.sim.style import Style
 
 MOST_BOUNDARY = 0.36
 """Share of voxels that the thinnest tissue leaves 0."""
+DRAWN = 0.75
+"""Part of the boundary that is seen which is left 0."""
 SMALLEST = 20
 """Raw voxels of the smallest segment."""
 
@@ -24,11 +26,13 @@ class Evidence:
 
     Args:
         field: float32, about 0 to 1.
-        level: Belief from which on a voxel is left 0.
+        level: Belief from which on the detector sees a boundary.
+        drawn: Belief from which on a voxel is left 0: boundaries are drawn thinner than they are seen.
     """
 
     field: Float
     level: float
+    drawn: float
 
 
 def boundary_evidence(rng: np.random.Generator, exposure: Exposure, *, style: Style) -> Evidence:
@@ -42,7 +46,8 @@ def boundary_evidence(rng: np.random.Generator, exposure: Exposure, *, style: St
     doubt = style.fragments * smooth_noise(rng, shape, scale=2.2)
     field = np.asarray(seen * (1 - overlooked) + style.splitting * false + doubt, dtype=np.float32)
     share = min(exposure.surface * style.boundary / SCALE, MOST_BOUNDARY)
-    return Evidence(field, float(np.quantile(field, 1 - share)))
+    level, drawn = np.quantile(field, [1 - share, 1 - DRAWN * share])
+    return Evidence(field, float(level), float(drawn))
 
 
 def segment(evidence: Evidence, *, style: Style) -> NDArray[np.uint16]:
@@ -61,7 +66,7 @@ def segment(evidence: Evidence, *, style: Style) -> NDArray[np.uint16]:
     height = np.clip(255 - 20 * depth, 0, 255).astype(np.uint8)
     grown = watershed(height, markers)  # every voxel, so that the boundary can be drawn finer than the grid
     full = repeated(grown.astype(np.int32))
-    full[doubled(doubled(doubled(evidence.field, 0), 1), 2) >= evidence.level] = 0
+    full[doubled(doubled(doubled(evidence.field, 0), 1), 2) >= evidence.drawn] = 0
     return renumber(full)
 
 

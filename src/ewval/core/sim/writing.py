@@ -1,0 +1,212 @@
+"""Writes a generated world as a folder in Eyewire's wire format."""
+
+import csv
+import io
+import json
+import lzma
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ewval.core.constants import CUBE_EDGE, MOUSE_DATASET
+from ewval.core.files import write_atomically
+from ewval.core.progress import SILENT, Progress
+from ewval.core.sim.cells import SimCell, SimTask
+from ewval.core.sim.players import Verdicts, play
+from ewval.core.sim.sample import as_jpeg
+from ewval.core.sim.volumes import Origin, SimVolume
+from ewval.core.sim.wire import BUCKET
+from ewval.core.sim.world import World, side_by_side
+
+CREATED = "2016-09-20T10:45:00.000Z"
+COLUMNS = ("Cell ID", "Name", "Status", "Size", "Tags", "Notes")
+DROPPED = (
+    ("69001.0", "growing 1", "Active", "5001", "{}"),
+    ("69002", "empty 1", "Completed", "0", "{}"),
+    ("69003.0", "Mystic 1", "Completed", "40001", '{"mystic": 1}'),
+    ("69004", "SN-1", "Completed", "7001", "{}"),
+    ("69005.0", "nMLF 1", "Completed", "9001", '{"mystic": 1, "s1": 1}'),
+)
+"""Registry rows that a reader must leave out: unfinished, empty, zebrafish, imported."""
+
+
+def write_world(world: World, folder: Path, *, progress: Progress = SILENT) -> None:
+    """Write `world` to `folder`: `api/`, `volumes/` and the registry `cells.csv`, which comes last.
+
+    Args:
+        world: What to write.
+        folder: Made where it is missing.
+        progress: Advances by volume.
+    """
+    progress.start(len(world.volumes), unit="volumes")
+
+    def write(volume: SimVolume) -> None:
+        _write_volume(world, volume, folder / "volumes" / volume.name)
+        progress.advance()
+
+    side_by_side(write, world.volumes)
+    for path, content in _replies(world):
+        write_atomically(folder / "api" / "1.0" / path, json.dumps(content).encode())
+    write_atomically(folder / "cells.csv", _registry(world).encode())
+
+
+def _write_volume(world: World, volume: SimVolume, folder: Path) -> None:
+    box = tuple(slice(start, start + CUBE_EDGE) for start in volume.origin)
+    for number, section in enumerate(world.image[box]):
+        path = folder / "jpg" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(as_jpeg(section)[0])
+    filters = [{"id": lzma.FILTER_LZMA1, "preset": 1}]
+    packed = lzma.compress(volume.labels.astype("<u2").tobytes(), format=lzma.FORMAT_ALONE, filters=filters)
+    write_atomically(folder / "segmentation.lzma", packed)
+    write_atomically(folder / "segmentation.size", volume.sizes.astype("<u4").tobytes())
+    write_atomically(folder / "segmentation.bbox", _boxes(volume.labels).astype("<u2").tobytes())
+    write_atomically(folder / "metadata.json", json.dumps(_metadata(world, volume)).encode())
+
+
+def _boxes(labels: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Return xmin, ymin, zmin, xmax, ymax, zmax by segment id; zeros for id 0."""
+    boxes = np.zeros((int(labels.max()) + 1, 6), np.int64)
+    for index, box in enumerate(ndimage.find_objects(labels.astype(np.int32)), start=1):
+        if box is not None:
+            boxes[index] = [side.start for side in box[::-1]] + [side.stop - 1 for side in box[::-1]]
+    return boxes
+
+
+def _metadata(world: World, volume: SimVolume) -> dict[str, Any]:
+    bounds = _bounds(world.spec.origin, volume)
+    return {
+        "segment_id_type": "UInt16",
+        "bounding_box_type": "UInt16",
+        "size_type": "UInt32",
+        "image_type": "UInt8",
+        "num_segments": len(volume.sizes),
+        "chunk_voxel_dimensions": [128, 128, 128],
+        "voxel_resolution": [1, 1, 1],
+        "resolution_units": "nanometers",
+        "physical_offset_min": list(bounds["min"].values()),
+        "physical_offset_max": list(bounds["max"].values()),
+    }
+
+
+def _bounds(origin: Origin, volume: SimVolume) -> dict[str, dict[str, int]]:
+    z, y, x = (a + b for a, b in zip(origin, volume.origin, strict=True))
+    return {"min": {"x": x, "y": y, "z": z}, "max": {"x": x + CUBE_EDGE, "y": y + CUBE_EDGE, "z": z + CUBE_EDGE}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """A task with what people made of it."""
+
+    task: SimTask
+    verdicts: Verdicts
+    children: tuple[int, ...]
+    bounds: dict[str, dict[str, int]]
+
+
+def _replies(world: World) -> Iterator[tuple[str, Any]]:
+    """Yield each reply of the API, as a path under `api/1.0/` and its content."""
+    listing = []
+    for cell in world.cells:
+        played = [_play(world, cell, task) for task in cell.tasks]
+        about = _cell(cell, played)
+        listing.append({key: value for key, value in about.items() if key != "dataset_id"} | {"cell": cell.id})
+        yield f"cell/{cell.id}.json", about
+        yield f"cell/{cell.id}/tasks.json", _cell_tasks(played)
+        for one in played:
+            yield f"task/{one.task.id}.json", _task(one)
+            yield f"task/{one.task.id}/aggregate.json", _aggregate(one)
+    yield "cell.json", {str(MOUSE_DATASET): listing, "11": []}
+
+
+def _play(world: World, cell: SimCell, task: SimTask) -> _Played:
+    verdicts = play(np.random.default_rng((world.spec.seed, task.id)), task)
+    children = tuple(other.id for other in cell.tasks if other.parent == task.id)
+    return _Played(task, verdicts, children, _bounds(world.spec.origin, task.volume))
+
+
+def _cell(cell: SimCell, played: list[_Played]) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "cell": cell.id,
+        "name": cell.name,
+        "description": "",
+        "target": 0,
+        "completed": "2016-03-05T00:00:00.000Z",
+        "count": len(played),
+        "underconfident": 0,
+        "weight": 0,
+        "growth": 0,
+        "avail": 0,
+        "difficulty": 1,
+        "tags": {},
+        "dataset_id": MOUSE_DATASET,
+    }
+
+
+def _cell_tasks(played: list[_Played]) -> dict[str, Any]:
+    rows = [
+        {"id": one.task.id, "status": one.verdicts.status, "weight": one.verdicts.weight, "bounds": one.bounds}
+        for one in played
+    ]
+    return {"tasks": rows, "root": {"id": played[0].task.id, **played[0].bounds}}
+
+
+def _task(one: _Played) -> dict[str, Any]:
+    task, volume = one.task, one.task.volume
+    uri = f"/omni.proj/x02/y50/{volume.name}.omni.files/"
+    return {
+        "id": task.id,
+        "cell": task.cell,
+        "parent": task.parent,
+        "status": one.verdicts.status,
+        "prior": {"segments": {str(segment): 1 for segment in task.seed}, "weight": one.verdicts.weight},
+        "data": {
+            "channel": {"id": volume.channel, "metadata": {"uri": uri, "vol_type": 1, "mipLevel": 1}},
+            "segmentation": {"id": volume.id, "metadata": {"uri": uri, "vol_type": 2, "mipLevel": 1}},
+        },
+        "full_path": f"{BUCKET}/{volume.name}/",
+        "bounds": one.bounds,
+        "weightsum": one.verdicts.weight,
+        "users": ",".join(str(user) for user in one.verdicts.users),
+        "wiki_notes": None,
+        "channel_id": volume.channel,
+        "segmentation_id": volume.id,
+        "depth": task.depth,
+        "created": CREATED,
+        "lastmodified": CREATED,
+        "enabled": 1,
+        "flagged": 0,
+        "inspected_weight": one.verdicts.weight,
+    }
+
+
+def _aggregate(one: _Played) -> dict[str, Any]:
+    return {
+        "segments": one.verdicts.segments,
+        "weight": one.verdicts.weight,
+        "votes": {"total": one.verdicts.votes, "max": 2},
+        "traces": len(one.verdicts.users),
+        "status": one.verdicts.status,
+        "flagged": False,
+        "splitpoint": False,
+        "assignable": False,
+        "inspected": True,
+        "task_family": {"parent": one.task.parent, "children": list(one.children)},
+    }
+
+
+def _registry(world: World) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number, cell in enumerate(world.cells):
+        shown = f"{cell.id}.0" if number % 2 else str(cell.id)  # the real registry writes ids in both ways
+        writer.writerow([shown, cell.name, "Completed", cell.size, "{}", ""])
+    writer.writerows([*row, ""] for row in DROPPED)
+    return stream.getvalue()
