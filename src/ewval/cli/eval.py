@@ -72,10 +72,11 @@ def _show(evaluation: "Evaluation", output: Output) -> None:
     if evaluation.was_done:
         output.note("nothing to do: the same evaluation stands here already")
     document = evaluation.document
+    what = f"{document['model']} on {document['tasks']} {document['split']} tasks"
     output.table(
         ["", "F1", "95 %", "by count", "IoU", "no seed"],
         [_row(name, figures) for kind in ("settings", "baselines") for name, figures in document[kind].items()],
-        title=f"{document['model']} on {document['tasks']} {document['split']} tasks; F1 by volume, tasks with something to add",
+        title=f"{what}; F1 by volume where something is to be added",
     )
     for name, guard in document["guards"].items():
         output.line(f"guard {name}: {guard['state']}: {guard['reason']}")

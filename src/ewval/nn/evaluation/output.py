@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+import ewval
 from ewval.core.errors import MissingError
 from ewval.core.files import replacing, write_atomically
 from ewval.core.progress import SILENT, Progress
 from ewval.nn.card import ModelCard
+from ewval.nn.evaluation.drawing import save_plots
+from ewval.nn.evaluation.gallery import best_tasks, exhibits, worst_tasks
 from ewval.nn.evaluation.guards import (
     MAX_TASKS,
     Guard,
@@ -24,6 +27,8 @@ from ewval.nn.evaluation.guards import (
 )
 from ewval.nn.evaluation.panel import Panel
 from ewval.nn.evaluation.parts import Part, PartFolder
+from ewval.nn.evaluation.plots import make_plots
+from ewval.nn.evaluation.report import build_report
 from ewval.nn.evaluation.request import EvalRequest
 from ewval.nn.evaluation.scoring import COLUMNS
 from ewval.nn.evaluation.summary import differences, summarize
@@ -60,6 +65,8 @@ def finish(run: Run, *, progress: Progress = SILENT) -> dict[str, Any]:
     progress.note("guards")
     guards = check_guards(run, totals[run.panel.main])
     document = metrics_document(run, totals, guards) | {"failed": [{"id": i, "reason": r} for i, r in failed]}
+    progress.note("report")
+    write_report(run, totals, document)
     write_atomically(run.out / "metrics.json", json.dumps(document, indent=1, allow_nan=False).encode())
     if failed:
         write_atomically(run.out / "failed.txt", "".join(f"{i} # {reason}\n" for i, reason in failed).encode())
@@ -128,6 +135,30 @@ def metrics_document(run: Run, totals: dict[str, Totals], guards: dict[str, Guar
         "baselines": documents,
         "guards": {name: guard.to_document() for name, guard in guards.items()},
     }
+
+
+def write_report(run: Run, totals: dict[str, Totals], document: dict[str, Any]) -> None:
+    """Write the plots, and report.html with the tasks that went worst and best."""
+    plots = make_plots(document, totals)
+    save_plots(plots.all, run.out / "plots")
+    main = totals[run.panel.main]
+    answerer = run.panel.settings[run.panel.main]
+    worst, best = (list(exhibits(chosen, run.tasks, answerer)) for chosen in (worst_tasks(main), best_tasks(main)))
+    html = build_report(document, plots, worst=worst, best=best, about=_about(run, main))
+    write_atomically(run.out / "report.html", html.encode())
+
+
+def _about(run: Run, main: Totals) -> str:
+    cells, volumes = (
+        len(main.clusters().tasks),
+        len(np.unique(run.tasks.table.volume[run.tasks.table.rows(main.tasks)])),
+    )
+    drawn = "" if run.request.limit is None else f", a sample drawn with seed {run.request.seed}"
+    left_out = f"; {run.tasks.unanswered:,} without players' answer left out" if run.tasks.unanswered else ""
+    return (
+        f"{len(main.tasks):,} tasks of {cells:,} cells in {volumes:,} volumes{drawn}{left_out}. Split by "
+        f"{run.tasks.split.fallback or run.tasks.split.rule}. ewval {ewval.__version__}."
+    )
 
 
 def _csv_rows(part: Part, name: str, sides: dict[int, str]) -> Iterable[list[Any]]:
