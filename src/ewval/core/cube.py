@@ -102,7 +102,7 @@ class SampleBuilder:
         row = self.table.row(task)
         volume = int(self.table.volume[row])
         labels = self.store.segmentation(volume)
-        seed = mask_of(labels, self.table.seed(row))
+        seed, target = masks_of(labels, self.table.seed(row), self.table.aggregate(row))
         return Sample(
             task=task,
             volume=volume,
@@ -112,7 +112,7 @@ class SampleBuilder:
             seed=seed,
             confidence=np.where(seed, np.float32(SEED_CONFIDENCE), np.float32(ELSEWHERE_CONFIDENCE)),
             context=self._context(row),
-            target=mask_of(labels, self.table.aggregate(row)) if self.table.has_aggregate(row) else None,
+            target=target if self.table.has_aggregate(row) else None,
         )
 
     def _context(self, row: int) -> Mask:
@@ -145,10 +145,17 @@ def mask_of(labels: Labels, ids: Ids) -> Mask:
         labels: uint16, any shape.
         ids: uint32 [n]; what no uint16 label can be is ignored.
     """
-    table = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
-    table[ids[ids < SEGMENT_ID_COUNT]] = True
-    table[0] = False
-    return np.asarray(table[labels])
+    return masks_of(labels, ids)[0]
+
+
+def masks_of(labels: Labels, *sets: Ids) -> list[Mask]:
+    """Return `mask_of` for each of up to eight sets of ids, with one pass over `labels`."""
+    table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint8)
+    for bit, ids in enumerate(sets):
+        table[ids[ids < SEGMENT_ID_COUNT]] |= np.uint8(1 << bit)
+    table[0] = 0
+    found = np.take(table, labels)  # half the time of table[labels]
+    return [(found & np.uint8(1 << bit)).astype(bool) for bit in range(len(sets))]
 
 
 def nearest_ancestors(table: TaskTable, row: int, *, count: int) -> list[int]:
