@@ -24,10 +24,25 @@ ALONE_LENGTH_PLAUSIBLE = 1 << 38
 """Length fields beyond are "unknown" (all ones) or, to liblzma, not lzma at all: the decoder tells them apart."""
 
 
+# Settings of the encoder, for images (1 byte a voxel) and segmentations (2 bytes). The five volumes of real and
+# half-real EM that this was measured on take 57 ms each and 2.6 % more bytes than with preset 6, which takes 256 ms:
+#                      image              segmentation
+#   preset 6           76 ms   100.0 %    177 ms   100.0 %
+#   preset 4           64 ms   100.0 %     63 ms   120.1 %
+#   preset 0           37 ms   106.3 %     11 ms   123.0 %
+#   these              45 ms    98.4 %     12 ms   123.0 %
+# Noisy images hold next to no repeats: a shallow search loses nothing, more literal context gains. Segmentations are a
+# sixth of the bytes. A dictionary of one packed volume spares the clearing of megabytes of tables.
+_DICTIONARY_BYTES = 1 << 19
+_IMAGE_FILTER = {"preset": 0, "lc": 4, "pb": 0, "mode": lzma.MODE_NORMAL, "mf": lzma.MF_HC4, "nice_len": 8, "depth": 1}
+_FILTERS: dict[int, dict[str, int]] = {1: _IMAGE_FILTER, 2: {"preset": 0}}
+
+
 def encode(array: NDArray[np.generic]) -> bytes:
-    """Return `array` as an `.xz` stream of its C-order, little-endian bytes."""
+    """Return an image (uint8) or a segmentation (uint16) as an `.xz` stream of its C-order, little-endian bytes."""
     little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
-    return lzma.compress(little.tobytes(), format=lzma.FORMAT_XZ, preset=6)
+    settings = {"id": lzma.FILTER_LZMA2, "dict_size": _DICTIONARY_BYTES} | _FILTERS[array.itemsize]
+    return lzma.compress(little.tobytes(), format=lzma.FORMAT_XZ, filters=[settings])
 
 
 def decode(blob: bytes, *, shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArray[np.generic]:

@@ -9,6 +9,7 @@ to the size of each label in the volume, which decides ties.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ class _Tally:
 
     blocks: NDArray[np.intp]
     labels: NDArray[np.uint16]
-    counts: NDArray[np.intp]
+    counts: NDArray[np.uint16]
 
 
 def _words(labels: NDArray[np.uint16], *, factor: int) -> Words:
@@ -138,14 +139,16 @@ def _tally(words: Words, chosen: NDArray[np.intp]) -> _Tally:
     tallies: list[_Tally] = []
     for start in range(0, chosen.size, step):
         at = firsts[start : start + step]
-        chunk = np.stack([flat[at + offset] for offset in offsets])  # [word, block]
+        chunk = np.empty((len(offsets), at.size), words.dtype)  # [word, block]
+        for row_of_chunk, offset in zip(chunk, offsets, strict=True):
+            flat.take(at + offset, out=row_of_chunk, mode="clip")  # "raise" would buffer; none is out of range
         tallies += _count(chunk, np.arange(start, start + at.size))
     return _joined(tallies)
 
 
 def _joined(tallies: Sequence[_Tally]) -> _Tally:
     if not tallies:
-        return _Tally(np.empty(0, np.intp), np.empty(0, np.uint16), np.empty(0, np.intp))
+        return _Tally(np.empty(0, np.intp), np.empty(0, np.uint16), np.empty(0, np.uint16))
     return _Tally(
         np.concatenate([tally.blocks for tally in tallies]),
         np.concatenate([tally.labels for tally in tallies]),
@@ -157,16 +160,21 @@ def _count(words: Words, blocks: NDArray[np.intp]) -> Iterator[_Tally]:
     """Yield the largest label of each block and its count, then the next one, until all labels are counted."""
     lanes = words.itemsize // 2
     for _ in range(PEEL_ROUNDS):
-        labels = words.view(np.uint16)  # [word, block and lane]
-        largest = labels.max(axis=0).reshape(-1, lanes).max(axis=1)
+        largest = _over_lanes(np.maximum, words.view(np.uint16).max(axis=0), lanes=lanes)
         is_left = largest > 0
         words, blocks, largest = words.compress(is_left, axis=1), blocks[is_left], largest[is_left]
-        labels = words.view(np.uint16)
+        labels = words.view(np.uint16)  # [word, block and lane]
         is_largest = labels == np.repeat(largest, lanes)
-        counts = is_largest.view(np.uint8).sum(axis=0, dtype=np.uint8).reshape(-1, lanes).sum(axis=1)
-        yield _Tally(blocks, largest, counts.astype(np.intp))
+        counts = is_largest.view(np.uint8).sum(axis=0, dtype=np.uint8).astype(np.uint16)  # at most 128 words
+        yield _Tally(blocks, largest, _over_lanes(np.add, counts, lanes=lanes))
         labels *= ~is_largest
     yield _count_sorted(words, blocks)
+
+
+def _over_lanes(operation: np.ufunc, values: NDArray[np.uint16], *, lanes: int) -> NDArray[np.uint16]:
+    """Reduce [block and lane] to [block]; column by column, as numpy's reduction is slow along so short an axis."""
+    combined: NDArray[np.uint16] = reduce(operation, values.reshape(-1, lanes).T)
+    return combined
 
 
 def _count_sorted(words: Words, blocks: NDArray[np.intp]) -> _Tally:
@@ -176,7 +184,7 @@ def _count_sorted(words: Words, blocks: NDArray[np.intp]) -> _Tally:
     is_start = np.ones(rows.shape, np.bool_)
     np.not_equal(rows[:, 1:], rows[:, :-1], out=is_start[:, 1:])
     starts = np.flatnonzero(is_start)
-    labels, counts = rows.reshape(-1)[starts], np.diff(starts, append=rows.size)
+    labels, counts = rows.reshape(-1)[starts], np.diff(starts, append=rows.size).astype(np.uint16)
     is_label = labels > 0
     return _Tally(np.repeat(blocks, is_start.sum(axis=1))[is_label], labels[is_label], counts[is_label])
 
