@@ -25,7 +25,7 @@ from ewval.core.constants import DEFAULT_CONTEXT
 from ewval.core.credentials import read_token
 
 if TYPE_CHECKING:
-    from ewval.core.fetch import FetchSummary
+    from ewval.core.fetch_request import FetchSummary
     from ewval.core.plan import Plan
 
 
@@ -51,15 +51,15 @@ def fetch(
     verbose: Verbose = False,
 ) -> None:
     """Fetch tasks, their aggregates and ancestors, and the volumes they lie in."""
-    from ewval.core.fetch import FetchRequest, plan
+    from ewval.core.fetch import FetchRequest, plan_fetch
     from ewval.core.fetch import fetch as fetch_all
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     request = FetchRequest(
         folder=data_folder(data),
-        tasks=tuple(parse_ids(task_ids)),
-        cells=tuple(parse_ids(cell, what="cell id")),
-        registries=tuple(registry or ()),
+        tasks=parse_ids(task_ids),
+        cells=parse_ids(cell, what="cell id"),
+        registries=registry or (),
         context=context,
         metadata_only=metadata_only,
         pack=pack,
@@ -71,7 +71,7 @@ def fetch(
         yes=yes,
     )
     if dry_run:
-        _show_plan(output, plan(request))
+        _show_plan(output, plan_fetch(request))
         return
     with progress_bars("tasks", "files", quiet=quiet) as (tasks, files):
         summary = fetch_all(request, progress=tasks, files=files)

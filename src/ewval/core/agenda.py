@@ -61,9 +61,9 @@ class Agenda:
                 " WHERE wanted = 0 AND id IN (SELECT id FROM asked_tasks)"
             )
 
-    def missing_tasks(self) -> int:
+    def unheard_tasks(self) -> int:
         """Return how many of the tasks asked for by id the ledger has never heard of."""
-        return self._count("SELECT count(*) FROM asked_tasks WHERE id NOT IN (SELECT id FROM tasks WHERE wanted = 1)")
+        return self._count("SELECT count(*) FROM asked_tasks WHERE id NOT IN (SELECT id FROM tasks)")
 
     def usual_bytes(self) -> int:
         """Return the mean size of the volumes that are here, 0 where there are none."""
@@ -83,7 +83,7 @@ class Agenda:
         """Return how many of the open tasks have to be asked for from the API."""
         return self._count(f"SELECT count(*) FROM tasks t WHERE {OPEN} AND t.state IN ('new', 'failed')")
 
-    def unknown_volumes(self) -> int:
+    def unknown_places(self) -> int:
         """Return in how many places the tasks lie of which only the bounds are known."""
         return self._count(
             f"SELECT count(*) FROM (SELECT DISTINCT zmin, ymin, xmin FROM tasks t WHERE {OPEN} AND volume IS NULL"
@@ -95,13 +95,19 @@ class Agenda:
         """Return how many open tasks may each lie in a volume of their own, for all that is known."""
         return self._count(f"SELECT count(*) FROM tasks t WHERE {OPEN} AND volume IS NULL AND zmin IS NULL")
 
-    def count(self) -> int:
-        """Return how many known tasks are asked for."""
-        return self._count(
-            "SELECT (SELECT count(*) FROM tasks WHERE wanted = 1 AND cell IN (SELECT id FROM asked_cells))"
-            " + (SELECT count(*) FROM asked_tasks a WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = a.id"
-            " AND t.wanted = 1 AND t.cell IN (SELECT id FROM asked_cells)))"
+    def fetched_tasks(self) -> Sequence[int]:
+        """Return the tasks asked for that are there, ascending."""
+        query = (
+            "SELECT id FROM tasks WHERE state = 'done' AND wanted = 1 AND cell IN (SELECT id FROM asked_cells)"
+            " UNION SELECT t.id FROM asked_tasks a JOIN tasks t ON t.id = a.id WHERE t.state = 'done' ORDER BY 1"
         )
+        return array("q", (row[0] for row in self._ledger.connection.execute(query)))
+
+    def wanted_volumes(self) -> int:
+        """Return how many of the open volumes hold tasks that were asked for."""
+        query = "SELECT id FROM volumes WHERE state IN ('new', 'failed') AND wanted = 1"
+        listed = self._ledger.connection.execute(query).fetchall()
+        return sum(self._is_needed(volume) for (volume,) in listed)
 
     def open_volumes(self) -> list[int]:
         """Return the volumes in question that are listed but not complete, ascending."""
@@ -141,10 +147,14 @@ class Agenda:
         volumes = [row[0] for row in self._ledger.connection.execute(query, (NO_OVERLAP,))]
         return int(tasks) + sum(self._is_needed(volume) for volume in volumes)
 
-    def tasks_in(self, volume: int) -> list[int]:
-        """Return the tasks asked for that lie in a volume, ascending."""
-        query = f"SELECT t.id FROM tasks t WHERE t.volume = ? AND t.wanted = 1 AND {IN_SCOPE} ORDER BY t.id"
-        return [row[0] for row in self._ledger.connection.execute(query, (volume,))]
+    def failed_tasks(self) -> dict[int, str]:
+        """Return the tasks that failed, or whose volume did, each with the reason."""
+        volumes = (
+            "SELECT t.id, v.reason FROM volumes v JOIN tasks t ON t.volume = v.id"
+            f" WHERE v.state = 'failed' AND v.wanted = 1 AND t.wanted = 1 AND {IN_SCOPE} ORDER BY t.id"
+        )
+        reasons = {row[0]: row[1] for row in self._ledger.connection.execute(volumes)}
+        return reasons | {item.id: item.reason for item in self.failures() if item.kind == "task"}
 
     def _is_needed(self, volume: int) -> bool:
         parameters = {"volume": volume, "context": self._context}

@@ -71,13 +71,19 @@ class Downloader:
         self._folder, self._workers, self._progress = folder, workers, progress
 
     async def fetch(
-        self, volume: int, path: str, *, is_needed: Callable[[Bounds | None], bool] | None = None
+        self,
+        volume: int,
+        path: str,
+        *,
+        begun: Callable[[], None] = lambda: None,
+        is_needed: Callable[[Bounds | None], bool] | None = None,
     ) -> VolumeFiles:
         """Fetch what is missing of a volume.
 
         Args:
             volume: Its id.
             path: URL of its folder, with trailing slash.
+            begun: Called once it turned out that the volume exists.
             is_needed: Decides by its bounds, before its images are asked for, whether it is needed at all.
 
         Raises:
@@ -89,10 +95,11 @@ class Downloader:
         raw = self._folder.raw(volume)
         there = await self._run(_survey, raw)
         self._progress.advance(len(there))
-        begun = asyncio.Event()
-        first = asyncio.create_task(self._file(raw, path, SEGMENTATION, there, seen=begun.set))
+        exists = asyncio.Event()
+        first = asyncio.create_task(self._file(raw, path, SEGMENTATION, there, seen=exists.set))
         try:
-            await _either(begun.wait(), first)
+            await _either(exists.wait(), first)
+            begun()
             if is_needed is not None:
                 await self._decide(raw, path, there, segmentation=first, is_needed=is_needed)
             rest = [self._file(raw, path, METADATA, there), *(self._file(raw, path, name, there) for name in TILES)]

@@ -6,15 +6,16 @@ order. A row says `done` only when what it stands for is complete on disk.
 
 import sqlite3
 import sys
+import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from ewval.core.errors import DamagedError, MissingError
+from ewval.core.errors import DamagedError, MissingError, UsageError
 from ewval.core.records import AggregateRecord, Bounds, TaskRecord
 
 State = Literal["new", "done", "absent", "failed"]
@@ -94,7 +95,8 @@ class Ledger:
     Every method that writes is one transaction. It may be used from any thread, one at a time.
 
     Raises:
-        DamagedError: The file is not a ledger, or cannot be opened.
+        DamagedError: The file is not a ledger.
+        UsageError: It cannot be opened or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,15 +128,23 @@ class Ledger:
             ledger.connection.execute("SELECT count(*) FROM cells").fetchone()
         return ledger
 
+    @classmethod
+    @contextmanager
+    def scratch(cls, path: Path) -> Iterator["Ledger"]:
+        """Open a copy of the ledger at `path`, empty where there is none, that is thrown away afterwards.
+
+        Raises:
+            DamagedError: The file is not a ledger.
+        """
+        with tempfile.TemporaryDirectory(prefix="ewval-") as place, closing(cls(Path(place) / path.name)) as copy:
+            if path.is_file():
+                with closing(cls.open_existing(path)) as original, _translated(path):
+                    original.connection.backup(copy.connection)
+            yield copy
+
     def close(self) -> None:
         """Close the file; a second time does nothing."""
         self.connection.close()
-
-    def __enter__(self) -> "Ledger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def task(self, task: int) -> TaskRecord | None:
         """Return a task, None where it has not been fetched."""
@@ -174,6 +184,17 @@ class Ledger:
         """Return a volume, None where it is unknown."""
         row = self._row(f"SELECT id, path, {', '.join(BOX)}, wanted, state, reason FROM volumes WHERE id = ?", volume)
         return VolumeRow(row[0], row[1], _read_bounds(row[2:8]), bool(row[8]), row[9], row[10]) if row else None
+
+    def volume_stamps(self) -> list[tuple[int, int | None]]:
+        """Return the volumes that are done, each with its stamp."""
+        query = "SELECT id, stamp FROM volumes WHERE state = 'done'"
+        return [(row[0], row[1]) for row in self.connection.execute(query)]
+
+    def reopen_volumes(self, volumes: Iterable[int]) -> None:
+        """Say that volumes are not there any more."""
+        with self.transaction() as connection:
+            query = "UPDATE volumes SET state = 'new', reason = 'its files were deleted' WHERE id = ?"
+            connection.executemany(query, ((volume,) for volume in volumes))
 
     def cell_state(self, cell: int) -> str | None:
         """Return the state of a cell, None where it is unknown."""
@@ -291,7 +312,7 @@ class Ledger:
         """All or nothing of what the block writes.
 
         Raises:
-            DamagedError: The file cannot be written.
+            UsageError: The file cannot be written.
         """
         with _translated(self.path), self.connection as connection:
             yield connection
@@ -315,6 +336,8 @@ _AGGREGATE = "aggregate_ids, aggregate_confidence, aggregate_weight, votes_total
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
+    except sqlite3.OperationalError as error:  # locked, full, read-only: the file itself may be fine
+        raise UsageError(f"cannot use {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise DamagedError(str(path), str(error)) from error
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from ewval.core.api import EyewireClient
+from ewval.core.budget import Budget
 from ewval.core.errors import EwvalError, MissingError
 from ewval.core.ledger import Ledger
 from ewval.core.records import Bounds, TaskRecord
@@ -36,7 +37,7 @@ class Lineages:
         books: Where it is written down.
         context: Ancestors wanted above each task.
         order: Told which volumes are needed.
-        plan: Told of requests that nobody could foresee.
+        budget: Told of requests that nobody could foresee.
 
     Attributes:
         done: Tasks fetched, ancestors left out.
@@ -45,10 +46,10 @@ class Lineages:
     """
 
     def __init__(
-        self, client: EyewireClient, books: Books, *, context: int, order: OrderVolume, plan: Callable[[int], None]
+        self, client: EyewireClient, books: Books, *, context: int, order: OrderVolume, budget: Budget
     ) -> None:
         self._client, self._books, self._context = client, books, context
-        self._order, self._plan = order, plan
+        self._order, self._budget = order, budget
         self._in_flight: dict[int, asyncio.Future[None]] = {}
         self._listing: dict[int, asyncio.Future[None]] = {}
         self.done = 0
@@ -128,7 +129,7 @@ class Lineages:
     async def _fetch(self, task: int, *, is_ancestor: bool) -> None:
         ledger = self._books.ledger
         if is_ancestor:
-            self._plan(2)
+            self._budget.plan(2)
         try:
             record = await self._client.task(task)
             aggregate = await self._client.aggregate(task)
@@ -154,7 +155,7 @@ class Lineages:
 
     async def _fetch_cell(self, cell: int) -> None:
         ledger = self._books.ledger
-        self._plan(1)
+        self._budget.plan(1)
         try:
             rows = await self._client.cell_tasks(cell)
         except EwvalError as error:

@@ -17,11 +17,11 @@ class Plan:
     Args:
         tasks: Tasks to fetch.
         cells: Cells whose task lists could not be had.
-        volumes: Volumes to download; for tasks whose place is not known each is counted as one.
+        volumes: Volumes to download; a task whose place is not known counts as one.
         files: Files in them.
-        sure_files: Files of volumes that are known to be needed.
         bytes: Their size, by the volumes here or else as usual.
         api_requests: Requests to the API, those for ancestors outside the request left out.
+        sure_requests: Requests to both that nothing we learn on the way can save.
         seconds: How long it takes at the rates asked for.
     """
 
@@ -29,17 +29,18 @@ class Plan:
     cells: int
     volumes: int
     files: int
-    sure_files: int
     bytes: int
     api_requests: int
+    sure_requests: int
     seconds: float
 
 
 def make_plan(agenda: Agenda, *, api_rate: float, bucket_rate: float, metadata_only: bool = False) -> Plan:
     """Return what is open on `agenda`, at those rates."""
     tasks, cells = agenda.unknown_tasks(), len(agenda.open_cells())
-    sure = 0 if metadata_only else len(agenda.open_volumes()) + agenda.unknown_volumes()
-    volumes = sure + (0 if metadata_only else agenda.placeless_tasks())
+    sure = 0 if metadata_only else agenda.wanted_volumes() + agenda.unknown_places()
+    ancestral = 0 if metadata_only else len(agenda.open_volumes()) - agenda.wanted_volumes()
+    volumes = sure + ancestral + (0 if metadata_only else agenda.placeless_tasks())
     requests = REQUESTS_A_TASK * tasks + cells
     files = volumes * len(FILES)
     return Plan(
@@ -47,8 +48,8 @@ def make_plan(agenda: Agenda, *, api_rate: float, bucket_rate: float, metadata_o
         cells=cells,
         volumes=volumes,
         files=files,
-        sure_files=sure * len(FILES),
         bytes=volumes * (agenda.usual_bytes() or VOLUME_BYTES),
         api_requests=requests,
+        sure_requests=requests + sure * len(FILES) + ancestral,
         seconds=max(requests / api_rate, files / bucket_rate),
     )

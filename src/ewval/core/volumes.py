@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 
+from ewval.core.budget import Budget
 from ewval.core.download import FILES, Downloader, Unwanted, is_whole
-from ewval.core.errors import EwvalError, MissingError, UsageError
+from ewval.core.errors import ConsentError, EwvalError, MissingError, UsageError, WorkerDiedError
 from ewval.core.folder import DataFolder
 from ewval.core.ledger import NO_OVERLAP
 from ewval.core.lineage import Books
@@ -29,7 +30,7 @@ class VolumeQueue:
         packer: Runs the packing of a complete volume; None leaves volumes as downloaded.
         drop_raw: Whether packing deletes what was downloaded.
         progress: Told how many files are to come.
-        plan: Told of requests that nobody could foresee.
+        budget: Told of requests that nobody could foresee.
 
     Attributes:
         done: Volumes completed.
@@ -46,16 +47,17 @@ class VolumeQueue:
         packer: Executor | None,
         drop_raw: bool,
         progress: Progress,
-        plan: Callable[[int], None],
+        budget: Budget,
     ) -> None:
         self._downloader, self._books, self._folder = downloader, books, folder
         self._packer, self._drop_raw = packer, drop_raw
-        self._progress, self._plan = progress, plan
+        self._progress, self._budget = progress, budget
         self._waiting: deque[int] = deque()
         self._boxes: dict[int, list[Bounds]] = {}
         self._taken: set[int] = set()
         self._changed = asyncio.Condition()
         self._is_closed = False
+        self._planned: set[int] = set()
         self._expected = 0
         self.done = self.bytes = 0
         self.errors: dict[int, EwvalError] = {}
@@ -67,15 +69,18 @@ class VolumeQueue:
                 self._boxes[volume].append(must_overlap)
             return
         row = await self._books.run(self._books.ledger.volume, volume)
-        if volume in self._taken or row is None or row.state in ("done", "absent"):
+        if volume in self._taken or row is None or row.state == "absent":
+            return
+        if row.state == "done" and (self._packer is None or is_packed(self._folder, volume)):
             return
         self._taken.add(volume)
         if must_overlap is not None:
             self._boxes[volume] = [must_overlap]
-        if not is_planned:
-            self._plan(len(FILES))
-        self._expected += len(FILES)
-        self._progress.expect(self._expected)
+        if is_planned:
+            self._planned.add(volume)
+        else:
+            self._budget.plan(1)
+        self._expect(1)
         async with self._changed:
             self._waiting.append(volume)
             self._changed.notify()
@@ -110,21 +115,33 @@ class VolumeQueue:
                 self._boxes.pop(volume, None)
                 self._changed.notify_all()
 
+    def _begin(self, volume: int) -> None:
+        """Count the other files of a volume, now that it turned out to exist."""
+        if volume not in self._planned:
+            self._budget.plan(len(FILES) - 1)
+        self._expect(len(FILES) - 1)
+
+    def _expect(self, files: int) -> None:
+        self._expected += files
+        self._progress.expect(self._expected)
+
     async def _one(self, volume: int) -> None:
         ledger = self._books.ledger
         row = await self._books.run(ledger.volume, volume)
         assert row is not None
         try:
-            files = await self._downloader.fetch(volume, row.path, is_needed=self._judge(volume))
+            files = await self._downloader.fetch(
+                volume, row.path, begun=partial(self._begin, volume), is_needed=self._judge(volume)
+            )
             await self._books.run(
                 ledger.finish_volume, volume, bounds=files.bounds, bytes_=files.bytes, stamp=files.stamp
             )
             self.bytes += files.bytes
-            await self.pack(volume)
+            await self._pack(volume)
             self.done += 1
         except Unwanted as reason:
             await self._books.run(ledger.mark_volume, volume, "absent", reason=NO_OVERLAP, bounds=reason.bounds)
-        except UsageError:  # a disk that cannot be written stops everything
+        except (UsageError, ConsentError, WorkerDiedError):  # not this volume's fault: everything stops
             raise
         except EwvalError as error:
             await self._fail(volume, error, wanted=row.wanted)
@@ -137,11 +154,14 @@ class VolumeQueue:
         if self._downloader.host.down is None or isinstance(error, MissingError):
             await self._books.run(self._books.ledger.mark_volume, volume, "failed", reason=str(error))
 
-    async def pack(self, volume: int) -> None:
+    async def _pack(self, volume: int) -> None:
         """Pack a complete volume, where packing was asked for."""
         if self._packer is not None:
             work = partial(pack_volume, self._folder, volume, drop_raw=self._drop_raw)
-            await asyncio.get_running_loop().run_in_executor(self._packer, work)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._packer, work)
+            except BrokenExecutor as error:
+                raise WorkerDiedError from error
 
     def _judge(self, volume: int) -> Callable[[Bounds | None], bool] | None:
         boxes = self._boxes.get(volume)
