@@ -73,3 +73,13 @@ def tiny_world(generated_world: Any, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("world")
     write_world(generated_world, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def raw_volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up volume as downloaded: 256 slices, a legacy segmentation, metadata; copy it, never write into it."""
+    from raw_volumes import make_image, make_labels, to_alone, write_raw
+
+    folder = tmp_path_factory.mktemp("raw") / "volume"
+    write_raw(folder, make_image(), segmentation=to_alone(make_labels().tobytes()))
+    return folder

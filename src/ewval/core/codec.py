@@ -8,10 +8,12 @@ Source: https://tukaani.org/xz/xz-file-format.txt; the legacy header is describe
 import lzma
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.errors import DamagedError, UnsupportedError
 
 CHUNK_BYTES = 1 << 20
@@ -45,7 +47,7 @@ def encode(array: NDArray[np.generic]) -> bytes:
     return lzma.compress(little.tobytes(), format=lzma.FORMAT_XZ, filters=[settings])
 
 
-def decode(blob: bytes, *, shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArray[np.generic]:
+def decode(blob: bytes, *, shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArray[np.integer[Any]]:
     """Return the read-only array in `blob`, which has to hold exactly `shape` elements of `dtype`.
 
     Raises:
@@ -61,20 +63,16 @@ def decode(blob: bytes, *, shape: tuple[int, ...], dtype: DTypeLike, what: str) 
 
 
 def decode_labels(blob: bytes, *, voxels: int, dtype: DTypeLike = "<u2", what: str) -> NDArray[np.uint16]:
-    """Return the segment ids in `blob`, flat, as uint16, whatever unsigned `dtype` they are stored in.
+    """Return the segment ids in `blob`, flat and read-only, as uint16, whatever unsigned `dtype` they are stored in.
 
     Raises:
         DamagedError: As `decode`.
         UnsupportedError: An id does not fit uint16.
     """
-    kind = np.dtype(dtype).newbyteorder("<")
-    labels = np.empty(voxels, np.uint16)
-    for start, piece in _pieces(blob, length=voxels * kind.itemsize, what=what):
-        ids = np.frombuffer(piece, kind)  # pieces end on element borders: both lengths are multiples of its size
-        if kind.itemsize > 2 and (largest := int(ids.max())) > np.iinfo(np.uint16).max:
-            raise UnsupportedError(what, f"segment id {largest} does not fit uint16")
-        labels[start // kind.itemsize :][: ids.size] = ids
-    return labels
+    ids = decode(blob, shape=(voxels,), dtype=dtype, what=what)
+    if ids.itemsize > 2 and (largest := int(ids.max())) >= SEGMENT_ID_COUNT:
+        raise UnsupportedError(what, f"segment id {largest} does not fit uint16")
+    return ids.astype(np.uint16, copy=False)
 
 
 def _pieces(blob: bytes, *, length: int, what: str) -> Iterator[tuple[int, bytes]]:
