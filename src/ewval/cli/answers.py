@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ewval.cli.errors import Exit, describe, exit_code
@@ -10,6 +11,7 @@ from ewval.core.errors import EwvalError
 
 if TYPE_CHECKING:
     from ewval.nn.predict_run import Result
+    from ewval.nn.reporting import Reporter
 
 Document = Mapping[str, Any]
 Form = Literal["json", "segments", "quiet", "text"]
@@ -36,14 +38,22 @@ class Presenter:
     _failed: dict[int, EwvalError] = field(default_factory=dict)
     _shown: int = 0
 
-    def take(self, result: "Result") -> None:
+    def take(self, result: "Result", *, reporter: "Reporter | None" = None) -> None:
         """Take what came of one task."""
         from ewval.nn.predict_run import Found
 
         if isinstance(result, Found):
             self.show(result.document)
+            if reporter is not None:
+                reporter.take(result)
         else:
             self.fail(result.task, result.error)
+
+    def report(self, reporter: "Reporter", path: Path) -> None:
+        """Write the report and say where it is; without an answer there is nothing to report."""
+        if self._shown:
+            reporter.write(path, rank=self.rank)
+            self.output.note(f"report: {path}")
 
     def show(self, document: Document) -> None:
         """Take one answer; it is written at once where nothing has to wait for the others."""

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ewval.core.provision import Fetcher
     from ewval.nn.answering import Settings
     from ewval.nn.predict_run import PredictRun
+    from ewval.nn.reporting import Reporter
+
+REPORT = "report.html"
 
 Models = Annotated[
     list[str] | None,
@@ -49,6 +52,7 @@ Segments = Annotated[
     bool, typer.Option("--segments", help="Seed and answer as the game's form takes them: ids joined by commas.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Save masks, pictures and answers here.", metavar="DIR")]
+Report = Annotated[bool, typer.Option("--report", help="Write report.html: slices and a 3D view, in --out or here.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Samples at once, on a GPU.")]
 
 
@@ -61,6 +65,7 @@ def predict(
     rank: Rank = False,
     segments: Segments = False,
     out: Out = None,
+    report: Report = False,
     device: Device = "auto",
     batch_size: BatchSize = 8,
     data: Data = DATA_DEFAULT,
@@ -84,8 +89,12 @@ def predict(
 
     settings = Settings(loops=loops, tta=tta, device=pick_device(device), batch_size=batch_size)
     with progress_bar("predict", quiet=quiet or asked.is_single) as progress:
-        for result in _run(asked, models=model, settings=settings, progress=progress):
-            presenter.take(result)
+        run = _run(asked, models=model, settings=settings, progress=progress)
+        reporter = _reporter(run) if report else None
+        for result in run:
+            presenter.take(result, reporter=reporter)
+    if reporter is not None:
+        presenter.report(reporter, (out or Path()) / REPORT)
     raise typer.Exit(presenter.finish())
 
 
@@ -119,6 +128,12 @@ def _run(asked: Asked, *, models: list[str] | None, settings: "Settings", progre
         out=asked.out,
     )
     return PredictRun(request, fetch=_fetcher(asked, progress), progress=progress)
+
+
+def _reporter(run: "PredictRun") -> "Reporter":
+    from ewval.nn.reporting import Reporter
+
+    return Reporter(run)
 
 
 def _fetcher(asked: Asked, progress: Progress) -> "Fetcher":

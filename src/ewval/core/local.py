@@ -91,9 +91,9 @@ class LocalData:
                 return MissingError(f"task {task}")
             if volume is None:
                 state = ledger.task_state(task)
-                return MissingError(f"task {task}", hint=(state[1] if state else None) or "")
+                return _missing(f"task {task}", state[1] if state else None)
             row = ledger.volume(volume)
-            return MissingError(f"volume {volume} of task {task}", hint=(row.reason if row else None) or "")
+            return _missing(f"volume {volume} of task {task}", row.reason if row else None)
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger | None]:
@@ -166,6 +166,10 @@ def by_volume(tasks: Sequence[int], table: TaskTable) -> list[int]:
     volumes = table.volume[table.rows(tasks)].tolist()
     place = {volume: index for index, volume in enumerate(dict.fromkeys(volumes))}
     return [task for task, _ in sorted(zip(tasks, volumes, strict=True), key=lambda pair: place[pair[1]])]
+
+
+def _missing(what: str, reason: str | None) -> MissingError:
+    return MissingError(what, hint=(reason or "").removeprefix(f"{what} not found; "))
 
 
 def _settled(ledger: Ledger, task: int) -> int:

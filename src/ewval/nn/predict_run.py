@@ -77,7 +77,8 @@ class PredictRun:
         self.context = max(model.card.context for model in request.models)
         self.source = VolumeSource(request.folder)
         self.store = PackedStore(request.folder)
-        self.saved = None if request.out is None else AnswerFolder(request.out, made_with=made_with(request))
+        self.made_with = made_with(request)
+        self.saved = None if request.out is None else AnswerFolder(request.out, made_with=self.made_with)
 
     def __iter__(self) -> Iterator[Result]:
         plan = self._plan()
