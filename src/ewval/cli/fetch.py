@@ -1,11 +1,14 @@
 """`ewval fetch`: tasks and volumes from Eyewire."""
 
+import shlex
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ewval.cli.errors import Exit, report
+from ewval.cli.errors import Exit, describe, exit_code, report
 from ewval.cli.options import (
     API_DEFAULT,
     DATA_DEFAULT,
@@ -19,32 +22,42 @@ from ewval.cli.options import (
     data_folder,
     parse_ids,
 )
-from ewval.cli.output import Output, open_output
+from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bars
-from ewval.core.constants import DEFAULT_CONTEXT
+from ewval.core.constants import DEFAULT_CONTEXT, ENV_CONTACT
 from ewval.core.credentials import read_token
+from ewval.core.errors import ConsentError, UsageError
+from ewval.core.files import write_atomically
+from ewval.core.folder import DataFolder
 
 if TYPE_CHECKING:
-    from ewval.core.fetch_request import FetchSummary
+    from ewval.core.fetch_request import FetchRequest, FetchSummary
     from ewval.core.plan import Plan
+
+SHOWN_FAILURES = 10
 
 
 def fetch(
     task_ids: TaskIds = None,
     cell: Annotated[list[str] | None, typer.Option("--cell", help="All tasks of a cell.", metavar="ID")] = None,
     registry: Annotated[
-        list[Path] | None, typer.Option("--registry", help="All mouse cells of a registry.", metavar="CSV")
+        list[Path] | None,
+        typer.Option("--registry", help="All finished mouse cells of a cell registry.", metavar="CSV"),
     ] = None,
     data: Data = DATA_DEFAULT,
     context: Annotated[int, typer.Option(help="Ancestors fetched above each task.")] = DEFAULT_CONTEXT,
-    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="No volumes.")] = False,
+    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Tasks and aggregates, no volumes.")] = False,
     pack: Annotated[bool, typer.Option("--pack", help="Pack each volume as soon as it is complete.")] = False,
     drop_raw: Annotated[bool, typer.Option("--drop-raw", help="With --pack: delete what was downloaded.")] = False,
     api: Api = API_DEFAULT,
     token_file: TokenFile = None,
     api_rate: Annotated[float, typer.Option(help="Requests per second to the API, at most.")] = 5,
     bucket_rate: Annotated[float, typer.Option(help="Requests per second to the bucket, at most.")] = 100,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to fetch.")] = False,
+    contact: Annotated[
+        str | None,
+        typer.Option("--contact", envvar=ENV_CONTACT, help="Mail address that is sent along.", metavar="TEXT"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, fetch nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Agree to more than 10,000 requests.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -52,9 +65,10 @@ def fetch(
 ) -> None:
     """Fetch tasks, their aggregates and ancestors, and the volumes they lie in."""
     from ewval.core.fetch import FetchRequest, plan_fetch
-    from ewval.core.fetch import fetch as fetch_all
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
+    if not (task_ids or cell or registry):
+        raise UsageError("nothing is asked for: name task ids, --cell ID or --registry CSV")
     request = FetchRequest(
         folder=data_folder(data),
         tasks=parse_ids(task_ids),
@@ -69,46 +83,124 @@ def fetch(
         api_rate=api_rate,
         bucket_rate=bucket_rate,
         yes=yes,
+        contact=contact,
     )
     if dry_run:
         _show_plan(output, plan_fetch(request))
         return
-    with progress_bars("tasks", "files", quiet=quiet) as (tasks, files):
-        summary = fetch_all(request, progress=tasks, files=files)
-    _show(output, summary)
+    summary = _fetch(output, request)
+    _write_failed(request.folder, summary)
+    _show(output, request, summary)
+    if code := _exit(summary):
+        raise typer.Exit(code)
+
+
+def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
+    from ewval.core.fetch import fetch as fetch_all
+
+    try:
+        with progress_bars("tasks", "files", quiet=output.quiet) as (tasks, files):
+            return fetch_all(request, progress=tasks, files=files)
+    except ConsentError as error:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        if not typer.confirm(f"{error}; go on?", err=True):
+            raise typer.Exit(Exit.USAGE) from error
+        return _fetch(output, replace(request, yes=True))
+    except KeyboardInterrupt as error:
+        message(f"interrupted; what is complete is saved; continue with: {shlex.join(['ewval', *sys.argv[1:]])}")
+        raise typer.Exit(Exit.INTERRUPTED) from error
+
+
+def _write_failed(folder: DataFolder, summary: "FetchSummary") -> None:
+    """Leave a file that the next run takes as input, or none."""
+    if not summary.failed:
+        folder.failed.unlink(missing_ok=True)
+        return
+    lines = [f"{task}  # {' '.join(reason.split())}" for task, reason in sorted(summary.failed_tasks.items())]
+    lines += [f"# cell {item.id}: {' '.join(item.reason.split())}" for item in summary.failed if item.kind == "cell"]
+    write_atomically(folder.failed, ("\n".join(lines) + "\n").encode("ascii", "backslashreplace"))
 
 
 def _show_plan(output: Output, plan: "Plan") -> None:
+    requests = plan.api_requests + plan.files
     document = {
         "tasks": plan.tasks,
         "cells": plan.cells,
         "volumes": plan.volumes,
         "files": plan.files,
         "bytes": plan.bytes,
-        "requests": plan.api_requests + plan.files,
+        "requests": requests,
         "seconds": round(plan.seconds, 1),
     }
     text = (
-        f"would fetch {plan.tasks} tasks and {plan.volumes} volumes: {document['requests']:,} requests,"
-        f" {plan.files:,} files, {plan.bytes / 1e6:,.0f} MB, about {plan.seconds:,.0f} s"
+        f"would fetch {_count(plan.tasks, 'task')} and up to {_count(plan.volumes, 'volume')}:"
+        f" {requests:,} requests, {_count(plan.files, 'file')}, {_size(plan.bytes)}, about {_duration(plan.seconds)}"
     )
-    output.result(document, text=text)
+    output.result(document, text=text if requests else "nothing to do: all of it is there")
 
 
-def _show(output: Output, summary: "FetchSummary") -> None:
+def _show(output: Output, request: "FetchRequest", summary: "FetchSummary") -> None:
     document = {
         "done": summary.done,
         "skipped": summary.skipped,
         "absent": summary.absent,
-        "failed": [{"id": item.id, "reason": item.reason, "kind": item.kind} for item in summary.failed],
+        "failed": [{"id": item.id, "kind": item.kind, "reason": item.reason} for item in summary.failed],
         "seconds": round(summary.seconds, 3),
         "bytes": summary.bytes,
         "volumes": summary.volumes,
         "requests": summary.requests,
+        "dropped": dict(summary.dropped),
     }
-    text = f"fetched {summary.done} tasks and {summary.volumes} volumes"
-    output.result(document, text=text)
+    if summary.dropped:
+        dropped = ", ".join(f"{count:,} {rule}" for rule, count in summary.dropped.items())
+        output.note(f"registry: left out {sum(summary.dropped.values()):,} rows: {dropped}")
+    if summary.error is None or output.json:
+        output.result(document, text=_text(summary), ids=summary.tasks)
+    if len(summary.failed) > 1 or summary.error is None:
+        _show_failed(request.folder, summary)
     if summary.error is not None:
-        raise typer.Exit(report(summary.error))
-    if summary.failed or summary.stopped:
-        raise typer.Exit(Exit.PARTLY)
+        report(summary.error)
+    elif summary.stopped is not None:
+        message(f"ewval: stopped before the end: {describe(summary.stopped)}")
+
+
+def _text(summary: "FetchSummary") -> str:
+    absent = f"; {summary.absent:,} ancestors or their volumes do not exist" if summary.absent else ""
+    if not (summary.requests or summary.volumes):
+        return f"nothing to do: {_count(len(summary.tasks), 'task')} and all that belongs to them are there{absent}"
+    before = f"; {summary.skipped:,} were there before" if summary.skipped else ""
+    return (
+        f"fetched {_count(summary.done, 'task')} and {_count(summary.volumes, 'volume')}, {_size(summary.bytes)},"
+        f" in {_duration(summary.seconds)}{before}{absent}"
+    )
+
+
+def _show_failed(folder: DataFolder, summary: "FetchSummary") -> None:
+    for item in summary.failed[:SHOWN_FAILURES]:
+        message(f"ewval: {item.kind} {item.id} failed: {' '.join(item.reason.split())}")
+    if more := len(summary.failed[SHOWN_FAILURES:]):
+        message(f"ewval: and {more:,} more")
+    if summary.failed:
+        message(f"ewval: the same command tries them again; {folder.failed} lists them")
+
+
+def _exit(summary: "FetchSummary") -> Exit:
+    if summary.error is not None:
+        return exit_code(summary.error)
+    return Exit.PARTLY if summary.failed or summary.stopped else Exit.DONE
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:,.1f} h"

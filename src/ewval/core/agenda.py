@@ -4,7 +4,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ewval.core.ledger import NO_OVERLAP, Ledger
+from ewval.core.ledger import Ledger
+from ewval.core.ledger_schema import NO_OVERLAP
 
 ASKED = """
 CREATE TEMP TABLE IF NOT EXISTS asked_tasks(id INTEGER PRIMARY KEY);

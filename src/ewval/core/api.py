@@ -5,9 +5,9 @@ Source: reference of the 1.0 API at https://eyewire.org/apidoc and the clients t
 
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from ewval.core.errors import MissingError, RefusedError, TokenMissingError, TokenRefusedError, UsageError
+from ewval.core.addresses import web_address
+from ewval.core.errors import MissingError, RefusedError, TokenMissingError, TokenRefusedError
 from ewval.core.host import Host, HostOptions
 from ewval.core.records import AggregateRecord, TaskRecord
 from ewval.core.replies import (
@@ -123,19 +123,3 @@ class EyewireClient:
         else:
             self.host.down = TokenRefusedError(url, error.status)
         raise self.host.down from error
-
-
-def web_address(text: str) -> str:
-    """Return a base URL without its trailing slash.
-
-    Raises:
-        UsageError: It is not a plain http(s) URL.
-    """
-    try:
-        parts = urlsplit(text)
-        fit = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fit = False
-    if not fit or parts.query or parts.fragment or parts.username is not None or not text.isprintable() or " " in text:
-        raise UsageError("--api should be a URL such as https://eyewire.org")
-    return text.rstrip("/")

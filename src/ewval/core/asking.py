@@ -9,11 +9,11 @@ from ewval.core.budget import Budget
 from ewval.core.constants import MOUSE_DATASET, ZEBRAFISH_DATASET
 from ewval.core.errors import EwvalError
 from ewval.core.fetch_request import FetchRequest
-from ewval.core.ledger import NO_DATASET
+from ewval.core.ledger_schema import NO_DATASET
 from ewval.core.lineage import Books
 from ewval.core.plan import REQUESTS_A_TASK
 from ewval.core.progress import Progress
-from ewval.core.registry import RegistryRow, Selection, read_registry, select_cells
+from ewval.core.registry import RegistryRow, Selection, select_cells
 from ewval.core.running import together
 
 
@@ -33,16 +33,29 @@ class Asked:
 
 
 async def find_out(
-    request: FetchRequest, client: EyewireClient, books: Books, *, budget: Budget, progress: Progress
+    request: FetchRequest,
+    client: EyewireClient,
+    books: Books,
+    *,
+    rows: Sequence[RegistryRow],
+    budget: Budget,
+    progress: Progress,
 ) -> Asked:
     """Write down in the ledger which tasks are asked for; cells whose tasks are not known are listed.
 
+    Args:
+        request: What is asked for.
+        client: Whom to ask.
+        books: Where it is written down.
+        rows: What its registries hold.
+        budget: Told how many requests follow.
+        progress: Advanced by cells.
+
     Raises:
-        DataError: A registry cannot be read.
         ConsentError: It takes too many requests.
         EwvalError: The API is down.
     """
-    selection = await _select(request, client, books)
+    selection = await _select(rows, client, books)
     agenda = Agenda(
         books.ledger, tasks=request.tasks, cells=(*request.cells, *selection.cells), context=request.context
     )
@@ -53,8 +66,7 @@ async def find_out(
     return Asked(agenda, selection.dropped, errors)
 
 
-async def _select(request: FetchRequest, client: EyewireClient, books: Books) -> Selection:
-    rows = [row for path in request.registries for row in read_registry(path)]
+async def _select(rows: Sequence[RegistryRow], client: EyewireClient, books: Books) -> Selection:
     datasets = await _datasets_of(rows, client, books) if rows else {}
     return select_cells(
         rows,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
 import stamina
@@ -20,6 +20,7 @@ from ewval.core.lineage import Books, Lineages
 from ewval.core.plan import Plan, make_plan
 from ewval.core.progress import Progress
 from ewval.core.records import Bounds
+from ewval.core.registry import RegistryRow
 from ewval.core.running import one_process, threads, together
 from ewval.core.volumes import VolumeQueue, is_packed, is_there
 
@@ -35,12 +36,21 @@ class Course:
     Args:
         request: What is asked for.
         ledger: What is known so far.
+        rows: What the registries of the request hold.
         progress: Advanced by cells, then by tasks.
         files: Advanced by files of volumes.
     """
 
-    def __init__(self, request: FetchRequest, ledger: Ledger, *, progress: Progress, files: Progress) -> None:
-        self._request, self._ledger = request, ledger
+    def __init__(
+        self,
+        request: FetchRequest,
+        ledger: Ledger,
+        *,
+        rows: Sequence[RegistryRow],
+        progress: Progress,
+        files: Progress,
+    ) -> None:
+        self._request, self._ledger, self._rows = request, ledger, rows
         self._progress, self._files = progress, files
         self._budget = Budget(is_agreed=request.yes)
         agent = user_agent(ewval.__version__, request.contact)
@@ -74,7 +84,9 @@ class Course:
     async def _find_out(self, stack: AsyncExitStack, books: Books) -> Asked:
         stamina.instrumentation.set_on_retry_hooks([])  # its warnings would tear the progress bars
         await stack.enter_async_context(self._client)
-        return await find_out(self._request, self._client, books, budget=self._budget, progress=self._progress)
+        return await find_out(
+            self._request, self._client, books, rows=self._rows, budget=self._budget, progress=self._progress
+        )
 
     def _queue(self, stack: AsyncExitStack, books: Books) -> VolumeQueue:
         request = self._request

@@ -12,6 +12,7 @@ from ewval.core.ledger import Ledger
 from ewval.core.locks import exclusive
 from ewval.core.plan import REQUESTS_A_TASK, Plan
 from ewval.core.progress import SILENT, Progress
+from ewval.core.registry import RegistryRow, read_registry
 from ewval.core.running import run_to_end
 
 __all__ = ["FetchRequest", "FetchSummary", "fetch", "plan_fetch"]
@@ -32,10 +33,11 @@ def fetch(request: FetchRequest, *, progress: Progress = SILENT, files: Progress
         EwvalError: The API failed before it was known what is asked for.
         KeyboardInterrupt: Interrupted or terminated; the state is saved.
     """
+    rows = _rows(request)
     if not request.folder.ledger.is_file():  # a refusal leaves nothing behind
         Budget(is_agreed=request.yes).check(REQUESTS_A_TASK * len(request.tasks) + len(request.cells))
     with exclusive(request.folder.root), closing(Ledger(request.folder.ledger)) as ledger:
-        return run_to_end(Course(request, ledger, progress=progress, files=files).run())
+        return run_to_end(Course(request, ledger, rows=rows, progress=progress, files=files).run())
 
 
 def plan_fetch(request: FetchRequest) -> Plan:
@@ -43,5 +45,10 @@ def plan_fetch(request: FetchRequest) -> Plan:
 
     The API is asked for the task lists of cells that were never listed; raises as `fetch`.
     """
+    rows = _rows(request)
     with Ledger.scratch(request.folder.ledger) as ledger:
-        return run_to_end(Course(request, ledger, progress=SILENT, files=SILENT).plan())
+        return run_to_end(Course(request, ledger, rows=rows, progress=SILENT, files=SILENT).plan())
+
+
+def _rows(request: FetchRequest) -> list[RegistryRow]:
+    return [row for path in request.registries for row in read_registry(path)]

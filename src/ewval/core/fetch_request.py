@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ewval.core.addresses import web_address
 from ewval.core.agenda import Failure
 from ewval.core.constants import DEFAULT_API, DEFAULT_CONTEXT
 from ewval.core.errors import EwvalError, UsageError
@@ -35,7 +36,8 @@ class FetchRequest:
         contact: Whom Eyewire may write to about these requests.
 
     Raises:
-        UsageError: A rate that is not positive, a negative context, options that exclude each other.
+        UsageError: An `api` that is no URL, a rate that is not positive, a negative context, options that exclude
+            each other.
     """
 
     folder: DataFolder
@@ -54,6 +56,7 @@ class FetchRequest:
     contact: str | None = None
 
     def __post_init__(self) -> None:
+        web_address(self.api)
         for name, rate in (("--api-rate", self.api_rate), ("--bucket-rate", self.bucket_rate)):
             if not 0 < rate <= HIGHEST_RATE:
                 raise UsageError(f"{name} is requests per second, above 0 and up to {HIGHEST_RATE:.0f}")

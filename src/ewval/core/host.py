@@ -140,11 +140,13 @@ class Host:
             ):
                 with attempt:
                     result = await use(await self._body(url, query=query or {}, limit=limit, seen=seen))
-            self._lost = self._bad = 0
-            self.has_succeeded = True
+        except MissingError:
+            self._count_answer()
+            raise
         except RETRIED as error:
             self._give_up(error)
             raise
+        self._count_answer()
         return result
 
     def note(self) -> str:
@@ -194,6 +196,8 @@ class Host:
             raise UnreachableError(shown, self._reason(error)) from self._harmless(error)
 
     async def _read(self, reply: aiohttp.ClientResponse, *, url: str, limit: int) -> bytes:
+        if (reply.content_length or 0) > limit:
+            raise RefusedError(url, f"the reply is longer than {limit} bytes")
         body = bytearray()
         async for chunk in reply.content.iter_chunked(CHUNK_BYTES):
             body += chunk
@@ -249,6 +253,10 @@ class Host:
     def _signed(self, query: Mapping[str, str]) -> dict[str, str]:
         return dict(query) | ({"access_token": self.options.secret} if self.options.secret else {})
 
+    def _count_answer(self) -> None:
+        self._lost = self._bad = 0
+        self.has_succeeded = True
+
     def _give_up(self, error: EwvalError) -> None:
         if isinstance(error, UnreachableError | ThrottledError):
             self._lost += 1
@@ -261,7 +269,12 @@ class Host:
         return None if self._redact(repr(error)) != repr(error) else error
 
     def _reason(self, error: BaseException) -> str:
-        return self._redact(str(error)) or type(error).__name__
+        if isinstance(error, aiohttp.ClientConnectorError):
+            is_refused = isinstance(error.os_error, ConnectionRefusedError)
+            text = "connection refused" if is_refused else error.os_error.strerror or str(error.os_error)
+        else:
+            text = str(error)
+        return self._redact(text) or type(error).__name__
 
     def _redact(self, text: str) -> str:
         secret = self.options.secret

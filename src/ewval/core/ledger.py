@@ -5,9 +5,7 @@ order. A row says `done` only when what it stands for is complete on disk.
 """
 
 import sqlite3
-import sys
 import tempfile
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,65 +14,19 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.ledger_rows import box, read_aggregate, read_bounds, read_task, task_row
+from ewval.core.ledger_schema import (
+    AGGREGATE_COLUMNS,
+    BOX,
+    FORMAT,
+    SAVE_TASK,
+    SCHEMA,
+    TASK_COLUMNS,
+    WANT_VOLUME,
+)
 from ewval.core.records import AggregateRecord, Bounds, TaskRecord
 
 State = Literal["new", "done", "absent", "failed"]
-
-FORMAT = 1
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS cells(
-    id INTEGER PRIMARY KEY, name TEXT, dataset INTEGER,
-    state TEXT NOT NULL,              -- new | listed (its tasks are known) | done (and asked for) | absent | failed
-    reason TEXT);
-CREATE TABLE IF NOT EXISTS tasks(
-    id INTEGER PRIMARY KEY, cell INTEGER, parent INTEGER, volume INTEGER, status INTEGER, path TEXT,
-    seed BLOB, prior_weight REAL, weightsum REAL,
-    zmin INTEGER, ymin INTEGER, xmin INTEGER, zmax INTEGER, ymax INTEGER, xmax INTEGER,
-    aggregate_ids BLOB,               -- NULL: no aggregate
-    aggregate_confidence BLOB,        -- little-endian float64, parallel to aggregate_ids
-    aggregate_weight REAL, votes_total REAL,
-    wanted INTEGER NOT NULL,          -- 1 asked for, 0 known for its place in another's lineage
-    state TEXT NOT NULL, reason TEXT,
-    context INTEGER);                 -- how many ancestors up its lineage is settled; NULL: not yet
-CREATE TABLE IF NOT EXISTS volumes(
-    id INTEGER PRIMARY KEY, path TEXT,
-    zmin INTEGER, ymin INTEGER, xmin INTEGER, zmax INTEGER, ymax INTEGER, xmax INTEGER,
-    wanted INTEGER NOT NULL,          -- 1 a task that was asked for lies in it, 0 only an ancestor does
-    state TEXT NOT NULL, reason TEXT, bytes INTEGER,
-    stamp INTEGER);                   -- modification time (ns) of its jpg folder when it was complete
-CREATE INDEX IF NOT EXISTS tasks_absent ON tasks(id) WHERE state = 'absent';
-CREATE INDEX IF NOT EXISTS tasks_settled ON tasks(wanted, context);
-CREATE INDEX IF NOT EXISTS tasks_cell ON tasks(cell, wanted);
-CREATE INDEX IF NOT EXISTS tasks_volume ON tasks(volume);
-CREATE INDEX IF NOT EXISTS tasks_parent ON tasks(parent) WHERE parent IS NOT NULL;
-CREATE INDEX IF NOT EXISTS volumes_state ON volumes(state);
-"""
-NO_DATASET = 0
-"""Stands for a cell that the API lists in none."""
-NO_OVERLAP = "it does not overlap the task"
-"""Why a volume counts as absent although the bucket has it; for another task that may change."""
-BOX = ("zmin", "ymin", "xmin", "zmax", "ymax", "xmax")
-
-SAVE_TASK = f"""
-INSERT INTO tasks(id, cell, parent, volume, status, path, seed, prior_weight, weightsum, {", ".join(BOX)},
-    aggregate_ids, aggregate_confidence, aggregate_weight, votes_total, wanted, state)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'done')
-ON CONFLICT(id) DO UPDATE SET
-    cell = coalesce(cell, excluded.cell), parent = excluded.parent, volume = excluded.volume,
-    status = excluded.status, path = excluded.path, seed = excluded.seed, prior_weight = excluded.prior_weight,
-    weightsum = excluded.weightsum, {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in BOX)},
-    aggregate_ids = excluded.aggregate_ids, aggregate_confidence = excluded.aggregate_confidence,
-    aggregate_weight = excluded.aggregate_weight, votes_total = excluded.votes_total,
-    wanted = max(wanted, excluded.wanted), state = 'done', reason = NULL
-"""
-WANT_VOLUME = f"""
-INSERT INTO volumes(id, path, {", ".join(BOX)}, wanted, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'new')
-ON CONFLICT(id) DO UPDATE SET
-    path = excluded.path, {", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in BOX)},
-    state = CASE WHEN state = 'absent' AND (excluded.wanted > wanted OR reason = '{NO_OVERLAP}')
-        THEN 'new' ELSE state END,
-    wanted = max(wanted, excluded.wanted)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +100,21 @@ class Ledger:
 
     def task(self, task: int) -> TaskRecord | None:
         """Return a task, None where it has not been fetched."""
-        row = self._row(f"SELECT {_TASK} FROM tasks WHERE id = ? AND state = 'done'", task)
-        return _read_task(row) if row else None
+        row = self._row(f"SELECT {TASK_COLUMNS} FROM tasks WHERE id = ? AND state = 'done'", task)
+        return read_task(row) if row else None
 
     def aggregate(self, task: int) -> AggregateRecord | None:
         """Return what the players of a task chose, None where that is not known."""
-        row = self._row(f"SELECT {_AGGREGATE} FROM tasks WHERE id = ?", task)
-        return _read_aggregate(row) if row else None
+        row = self._row(f"SELECT {AGGREGATE_COLUMNS} FROM tasks WHERE id = ?", task)
+        return read_aggregate(row) if row else None
 
     def records(self, *, wanted: bool = True) -> Iterator[tuple[TaskRecord, AggregateRecord | None]]:
         """Yield the tasks that have been fetched in ascending order, `wanted` ones alone or ancestors too."""
-        query = f"SELECT {_TASK}, {_AGGREGATE} FROM tasks WHERE state = 'done' AND wanted >= ? ORDER BY id"
+        query = (
+            f"SELECT {TASK_COLUMNS}, {AGGREGATE_COLUMNS} FROM tasks WHERE state = 'done' AND wanted >= ? ORDER BY id"
+        )
         for row in self.connection.execute(query, (int(wanted),)):
-            yield _read_task(row[:15]), _read_aggregate(row[15:])
+            yield read_task(row[:15]), read_aggregate(row[15:])
 
     def task_state(self, task: int) -> tuple[State, str | None] | None:
         """Return state and reason of a task, None where it is unknown."""
@@ -176,14 +130,14 @@ class Ledger:
             f"SELECT {volume} FROM tasks t JOIN volumes v ON v.id = t.volume WHERE t.id = ?",
         ):
             row = self._row(query, task)
-            if row and (box := _read_bounds(row)):
-                return box
+            if row and (bounds := read_bounds(row)):
+                return bounds
         return None
 
     def volume(self, volume: int) -> VolumeRow | None:
         """Return a volume, None where it is unknown."""
         row = self._row(f"SELECT id, path, {', '.join(BOX)}, wanted, state, reason FROM volumes WHERE id = ?", volume)
-        return VolumeRow(row[0], row[1], _read_bounds(row[2:8]), bool(row[8]), row[9], row[10]) if row else None
+        return VolumeRow(row[0], row[1], read_bounds(row[2:8]), bool(row[8]), row[9], row[10]) if row else None
 
     def volume_stamps(self) -> list[tuple[int, int | None]]:
         """Return the volumes that are done, each with its stamp."""
@@ -204,7 +158,7 @@ class Ledger:
     def add_tasks(self, records: Iterable[tuple[TaskRecord, AggregateRecord | None]], *, wanted: bool = True) -> None:
         """Save tasks with their aggregates as done; what was known of them stays where the new record is silent."""
         with self.transaction() as connection:
-            rows = (_task_row(task, aggregate, wanted=wanted) for task, aggregate in records)
+            rows = (task_row(task, aggregate, wanted=wanted) for task, aggregate in records)
             connection.executemany(SAVE_TASK, rows)
 
     def save_task(self, task: TaskRecord, aggregate: AggregateRecord | None) -> bool:
@@ -249,9 +203,9 @@ class Ledger:
             connection.executemany(
                 f"INSERT INTO tasks(id, cell, status, {', '.join(BOX)}, wanted, state)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new') ON CONFLICT(id) DO UPDATE SET cell = excluded.cell, "
-                + ", ".join(f"{box} = coalesce({box}, excluded.{box})" for box in BOX)
+                + ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in BOX)
                 + ", wanted = max(wanted, excluded.wanted)",
-                ((task, cell, status, *_box(bounds), int(wanted)) for task, status, bounds in rows),
+                ((task, cell, status, *box(bounds), int(wanted)) for task, status, bounds in rows),
             )
             connection.execute(
                 "INSERT INTO cells(id, name, state) VALUES (?, ?, ?) ON CONFLICT(id) DO UPDATE SET"
@@ -283,7 +237,7 @@ class Ledger:
     def want_volume(self, volume: int, path: str, *, bounds: Bounds | None, wanted: bool) -> None:
         """List a volume as needed, by a task that was asked for (`wanted`) or by an ancestor."""
         with self.transaction() as connection:
-            connection.execute(WANT_VOLUME, (volume, path, *_box(bounds), int(wanted)))
+            connection.execute(WANT_VOLUME, (volume, path, *box(bounds), int(wanted)))
 
     def finish_volume(self, volume: int, *, bounds: Bounds | None, bytes_: int, stamp: int) -> None:
         """Say that all files of a volume are complete on disk; its tasks learn its bounds where theirs are unknown."""
@@ -291,20 +245,18 @@ class Ledger:
         with self.transaction() as connection:
             connection.execute(
                 f"UPDATE volumes SET state = 'done', reason = NULL, bytes = ?, stamp = ?, {sets} WHERE id = ?",
-                (bytes_, stamp, *_box(bounds), volume),
+                (bytes_, stamp, *box(bounds), volume),
             )
             if bounds is not None:
                 sets = ", ".join(f"{name} = ?" for name in BOX)
-                connection.execute(
-                    f"UPDATE tasks SET {sets} WHERE volume = ? AND zmin IS NULL", (*_box(bounds), volume)
-                )
+                connection.execute(f"UPDATE tasks SET {sets} WHERE volume = ? AND zmin IS NULL", (*box(bounds), volume))
 
     def mark_volume(self, volume: int, state: State, *, reason: str | None, bounds: Bounds | None = None) -> None:
         """Set the state of a volume."""
         sets = ", ".join(f"{name} = coalesce(?, {name})" for name in BOX)
         with self.transaction() as connection:
             connection.execute(
-                f"UPDATE volumes SET state = ?, reason = ?, {sets} WHERE id = ?", (state, reason, *_box(bounds), volume)
+                f"UPDATE volumes SET state = ?, reason = ?, {sets} WHERE id = ?", (state, reason, *box(bounds), volume)
             )
 
     @contextmanager
@@ -328,10 +280,6 @@ class Ledger:
             raise DamagedError(str(self.path), f"it was written by a newer ewval (format {found})")
 
 
-_TASK = f"id, cell, parent, volume, status, path, seed, prior_weight, weightsum, {', '.join(BOX)}"
-_AGGREGATE = "aggregate_ids, aggregate_confidence, aggregate_weight, votes_total"
-
-
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
@@ -350,70 +298,3 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError:  # a folder without write permission has no room for WAL's side files
         connection = sqlite3.connect(f"file:{name}?immutable=1", uri=True, check_same_thread=False)
     return connection
-
-
-def _task_row(task: TaskRecord, aggregate: AggregateRecord | None, *, wanted: bool) -> tuple[Any, ...]:
-    segments = sorted(aggregate.segments.items()) if aggregate else []
-    return (
-        task.id,
-        task.cell,
-        task.parent,
-        task.volume,
-        task.status,
-        task.path,
-        _pack("I", sorted(task.seed)),
-        task.prior_weight,
-        task.weightsum,
-        *_box(task.bounds),
-        _pack("I", [segment for segment, _ in segments]) if aggregate else None,
-        _pack("d", [confidence for _, confidence in segments]) if aggregate else None,
-        aggregate.weight if aggregate else None,
-        aggregate.votes_total if aggregate else None,
-        int(wanted),
-    )
-
-
-def _read_task(row: Sequence[Any]) -> TaskRecord:
-    identity, cell, parent, volume, status, path, seed, prior_weight, weightsum = row[:9]
-    return TaskRecord(
-        id=identity,
-        cell=cell,
-        parent=parent,
-        volume=volume,
-        path=path,
-        status=status or 0,
-        seed=tuple(_unpack("I", seed)),
-        prior_weight=prior_weight,
-        weightsum=weightsum,
-        bounds=_read_bounds(row[9:15]),
-    )
-
-
-def _read_aggregate(row: Sequence[Any]) -> AggregateRecord | None:
-    ids, confidences, weight, votes_total = row
-    if ids is None:
-        return None
-    return AggregateRecord(dict(zip(_unpack("I", ids), _unpack("d", confidences), strict=True)), weight, votes_total)
-
-
-def _read_bounds(row: Sequence[Any]) -> Bounds | None:
-    return None if None in row else Bounds((row[0], row[1], row[2]), (row[3], row[4], row[5]))
-
-
-def _box(bounds: Bounds | None) -> tuple[int | None, ...]:
-    return (*bounds.minimum, *bounds.maximum) if bounds else (None,) * 6
-
-
-def _pack(kind: str, values: Iterable[float]) -> bytes:
-    packed = array(kind, values)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def _unpack(kind: str, blob: bytes | None) -> list[Any]:
-    unpacked = array(kind)
-    unpacked.frombytes(blob or b"")
-    if sys.byteorder == "big":
-        unpacked.byteswap()
-    return unpacked.tolist()

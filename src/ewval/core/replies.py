@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import orjson
 
+from ewval.core.addresses import flaw
 from ewval.core.constants import CUBE_EDGE
 from ewval.core.errors import ReplyError
 from ewval.core.records import AggregateRecord, Bounds, TaskRecord
@@ -123,18 +123,8 @@ def volume_path(value: Any) -> str:
     """
     if not isinstance(value, str):
         raise Unreadable(f"full_path is {_kind(value)}, not text")
-    try:
-        parts = urlsplit(value)
-        fit = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fit = False
-    if not fit or re.search(r"[\s\\\x00-\x1f\x7f]", value):
-        raise Unreadable("full_path is not an http(s) URL")
-    if parts.query or parts.fragment or parts.username is not None:
-        raise Unreadable("full_path has parts that the URL of a folder does not have")
-    decoded = unquote(unquote(parts.path)).replace("\\", "/")
-    if ".." in decoded.split("/"):
-        raise Unreadable("full_path leads out of its folder")
+    if (problem := flaw(value)) is not None:
+        raise Unreadable(f"full_path {problem}")
     return value if value.endswith("/") else f"{value}/"
 
 

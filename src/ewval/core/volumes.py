@@ -10,7 +10,7 @@ from ewval.core.budget import Budget
 from ewval.core.download import FILES, Downloader, Unwanted, is_whole
 from ewval.core.errors import ConsentError, EwvalError, MissingError, UsageError, WorkerDiedError
 from ewval.core.folder import DataFolder
-from ewval.core.ledger import NO_OVERLAP
+from ewval.core.ledger_schema import NO_OVERLAP
 from ewval.core.lineage import Books
 from ewval.core.pack import pack_volume
 from ewval.core.progress import Progress
