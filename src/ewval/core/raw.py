@@ -138,7 +138,7 @@ def _read(path: Path, *, limit: int) -> bytes:
 
 
 def _id_type(document: dict[str, Any], *, what: str) -> str:
-    name = document.get("segment_id_type", "UInt16")
+    name = str(document.get("segment_id_type", "UInt16"))
     if name not in ID_TYPES:
         raise UnsupportedError(what, f"segment_id_type {name!r} is none of {', '.join(ID_TYPES)}")
     return ID_TYPES[name]
