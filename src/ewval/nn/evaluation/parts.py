@@ -90,7 +90,7 @@ class PartFolder:
         """
         path = self._path(index)
         try:
-            with np.load(path) as archive:
+            with path.open("rb") as stream, np.load(stream) as archive:
                 arrays = {key: archive[key] for key in archive.files}
             return _part(arrays)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

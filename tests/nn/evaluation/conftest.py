@@ -1,0 +1,133 @@
+"""A small data folder whose right answers are known by construction, and networks that need no weights."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ewval.core.codec import encode
+from ewval.core.folder import DataFolder
+from ewval.core.split import Split, write_split
+from ewval.nn.evaluation.answerers import ModelAnswerer
+from ewval.nn.evaluation.tasks import TaskSet, read_tasks
+from ewval.nn.network import Network
+from ewval.nn.weights import Model, ModelCard
+
+EDGE = 64
+SLAB = 16
+"""Each volume is cut into 64 bars, 16 x 16 voxels thick and 64 long; a neuron is four bars in a row."""
+VOLUMES = (11, 12, 13, 14)
+
+
+def bars() -> np.ndarray:
+    """uint16 [64, 64, 64]: bar 1 + 16 * (z // 16) + 4 * (y // 16) + x // 16, so a row along x is one neuron."""
+    z, y, x = np.indices((EDGE, EDGE, EDGE)) // SLAB
+    return (1 + 16 * z + 4 * y + x).astype(np.uint16)
+
+
+def brightness(labels: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+    """uint8 image: noise, with dark membranes between neurons and none between the bars of one."""
+    neuron = (labels - 1) // 4
+    image = rng.normal(170, 8, labels.shape)
+    for axis in (0, 1):
+        edge = np.diff(neuron, axis=axis) != 0
+        low = (slice(None),) * axis + (slice(None, -1),)
+        high = (slice(None),) * axis + (slice(1, None),)
+        image[low][edge] = image[high][edge] = 60
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def bar_folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
+    """Four volumes, 60 tasks: seed = first bar of a neuron, answer = all four; the last volume is the test side."""
+    root = tmp_path_factory.mktemp("bars")
+    write_bar_folder(root)
+    return DataFolder(root)
+
+
+def write_bar_folder(root: Path, *, volumes: Sequence[int] = VOLUMES) -> None:
+    """Write the folder that `bar_folder` gives."""
+    folder, rng, labels = DataFolder(root), np.random.default_rng(0), bars()
+    vol, data, of_volume = {}, {}, {volume: [] for volume in volumes}
+    for number, volume in enumerate(volumes):
+        for path, array in (
+            (folder.image(volume), brightness(labels, rng=rng)),
+            (folder.segmentation(volume), labels),
+        ):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(encode(array))
+        for neuron in range(15):
+            task = 1000 * (number + 1) + neuron
+            first = 4 * neuron + 1
+            vol[str(task)] = str(volume)
+            # Every fifth task has nothing to add: its seed is the whole neuron.
+            seed = [first] if neuron % 5 else list(range(first, first + 4))
+            parent = task - 1 if neuron % 3 else None
+            data[str(task)] = {"seed": seed, "parent": parent, "aggregate": list(range(first, first + 4))}
+            of_volume[volume].append(task)
+    folder.task_vol.write_text(json.dumps(vol))
+    folder.task_data.write_text(json.dumps(data))
+    *train, val, test = (np.array(ids, dtype=np.int64) for ids in of_volume.values())
+    none = np.zeros(0, dtype=np.int64)
+    write_split(Split(np.concatenate(train) if train else none, val, test, none), folder)
+
+
+class RowNetwork(Network):
+    """Knows that neurons are rows along x: takes every row that holds a voxel of the seed."""
+
+    def forward(self, image, seed, confidence, context, boundary=None, *, loops=None, **_):
+        return self.sure(seed.amax(dim=-1, keepdim=True).expand_as(seed) > 0)
+
+    def sure(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of +-3, and no uncertainty of its own."""
+        return torch.where(mask, 3.0, -3.0), torch.ones(mask.shape)
+
+
+class LookingNetwork(RowNetwork):
+    """Takes the rows only where it sees a dark membrane between them, as no shuffled image shows it."""
+
+    def forward(self, image, seed, confidence, context, boundary=None, *, loops=None, **_):
+        sees = image[:, SLAB - 1].mean(dim=(1, 2)) < image.mean(dim=(1, 2, 3)) - 20
+        rows = seed.amax(dim=-1, keepdim=True).expand_as(seed) > 0
+        return self.sure((rows & sees[:, None, None, None]) | (seed > 0))
+
+
+class CopyNetwork(RowNetwork):
+    """Copies its last context channel, as the 2019 seed system's network learned to."""
+
+    def forward(self, image, seed, confidence, context, boundary=None, *, loops=None, **_):
+        return self.sure(context[:, -1] > 0)
+
+
+class ConstantNetwork(RowNetwork):
+    """Says the same of every voxel."""
+
+    def forward(self, image, seed, confidence, context, boundary=None, *, loops=None, **_):
+        return torch.full(seed.shape, -1.0), torch.ones(seed.shape)
+
+
+def model_of(network: Network, *, loss: str = "bayes") -> Model:
+    """A model of a network that has no weights."""
+    return Model(ModelCard(name=type(network).__name__, arch="lwunet", loss=loss), network)
+
+
+def tasks_of(folder: DataFolder, side: str = "test", **options: object) -> TaskSet:
+    """The tasks of one side."""
+    return read_tasks(folder, side, **{"limit": None, "seed": 0, "context": 2, **options})
+
+
+def ask(network: Network, tasks: TaskSet) -> ModelAnswerer:
+    """A network as an answerer."""
+    return ModelAnswerer(model_of(network), tasks.sources)
+
+
+@pytest.fixture
+def kit() -> ModuleType:
+    """What stands in this file, for tests that cannot import it."""
+    return sys.modules[__name__]

@@ -1,0 +1,60 @@
+"""The baselines do what their names say, and the tuned one never sees what is scored."""
+
+import numpy as np
+import pytest
+
+from ewval.nn.evaluation.answerers import AllTouching, SeedAlone
+from ewval.nn.evaluation.evidence import contact_evidence
+from ewval.nn.evaluation.growth import UNTUNED, tune_growth
+
+
+def question_of(tasks, *, neuron):
+    """The task of the test volume whose seed is the first bar of `neuron`."""
+    return tasks.question(int(tasks.ids[neuron]))
+
+
+def test_the_seed_alone_adds_nothing(bar_folder, kit):
+    question, truth = question_of(kit.tasks_of(bar_folder), neuron=1)
+    [guess] = SeedAlone().answer([question])
+    assert guess.chosen == frozenset()
+    assert np.array_equal(guess.voxels, question.sample.seed)
+    assert truth.true == {6, 7, 8}
+
+
+def test_all_touching_segments_are_the_neighbours_of_the_seed(bar_folder, kit):
+    question, _ = question_of(kit.tasks_of(bar_folder), neuron=1)
+    [guess] = AllTouching().answer([question])
+    assert question.seed == (5,)
+    assert guess.chosen == {1, 6, 9, 21}  # one row back, along, one row on, one layer down
+
+
+def test_growth_over_bright_contacts_follows_the_neuron(bar_folder, kit):
+    tasks = kit.tasks_of(bar_folder)
+    growth, tuned_on = tune_growth(tasks, seed=0)
+    assert tuned_on == "12 tasks of the val side"
+    for neuron in range(15):
+        question, truth = question_of(tasks, neuron=neuron)
+        [guess] = growth.answer([question])
+        assert guess.chosen == truth.true
+        assert np.array_equal(guess.voxels, truth.target)
+
+
+def test_growth_is_never_tuned_on_what_is_scored(bar_folder, kit):
+    assert tune_growth(kit.tasks_of(bar_folder, "val"), seed=0)[1] == "24 tasks of the train side"
+    growth, tuned_on = tune_growth(kit.tasks_of(bar_folder, "all"), seed=0)
+    assert (growth.threshold, tuned_on) == (UNTUNED, "nothing: no task is left to tune on")
+
+
+def test_evidence_is_the_brightness_of_the_contact_against_the_insides():
+    labels = np.ones((2, 2, 4), np.uint16)
+    labels[:, :, 2:] = 2
+    image = np.full(labels.shape, 100, np.uint8)
+    image[:, :, 1] = 40  # the darker side of the contact counts
+    evidence = contact_evidence(image, labels)
+    assert evidence.pairs.tolist() == [[1, 2]]
+    assert evidence.score[0] == pytest.approx((40 - (70 + 100) / 2) / image.std())
+
+
+def test_boundary_voxels_touch_nothing():
+    labels = np.array([[[1, 0, 2]]], np.uint16)
+    assert contact_evidence(np.zeros(labels.shape, np.uint8), labels).pairs.shape == (0, 2)
