@@ -4,7 +4,7 @@ Nothing here asks a random generator: the order of cells and of blocks comes fro
 it depends on no library's version, and adding a cell moves few others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,16 @@ TRAIN, VAL, TEST, GAP = 0, 1, 2, 3
 
 Int64s = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
+Take = Callable[[Int64s, Int64s, float], Int64s]
 
 BLOCK_EDGES = (8, 6, 5, 4, 3, 2, 1)
 """Edges tried, in volumes: the larger the block, the fewer tasks are lost in the gap around it."""
+TOLERATED_GAP = 0.15
+"""Share of the tasks that blocks in many places may cost; beyond, a slab at one end serves."""
+TOLERATED_EXCESS = 0.15
+"""By how much of all tasks a side may exceed its share, where a single layer of volumes is more than that."""
+LEAST_TRAINING = 0.3
+"""With less, the volumes count as too few to be told apart."""
 SLACK = 1.5
 """A unit that would overshoot its side's target more than this is passed over."""
 
@@ -52,7 +59,7 @@ def hash_order(ids: Int64s, *, seed: int) -> Int64s:
 
     Source: the finaliser of SplitMix64, Steele, Lea and Flood 2014 (https://doi.org/10.1145/2660193.2660195).
     """
-    columns = ids.reshape(len(ids), -1)
+    columns = ids[:, None] if ids.ndim == 1 else ids
     state = _scramble(np.full(len(ids), seed % 2**64, dtype=np.uint64))
     for column in columns.T:
         state = _scramble(state ^ column.astype(np.uint64))
@@ -119,7 +126,7 @@ def _draw(units: Int64s, targets: list[tuple[int, float]], *, seed: int) -> Code
 
 
 def _fill(order: Int64s, sizes: Int64s, target: float) -> Int64s:
-    """Return units, first in `order` first, until their sizes reach `target`; at least one if anything is wanted."""
+    """Return units, the first of `order` first, until they hold `target` tasks; at least one if any is wanted."""
     taken, total = [], 0
     for unit in order.tolist():
         if total >= target:
@@ -151,14 +158,89 @@ def by_volume(
     if not known.any():
         return None
     places, which, tasks = np.unique(corner[known], axis=0, return_inverse=True, return_counts=True)
-    pairs = overlapping(places)
-    found = (_by_blocks(places, tasks, pairs, edge=edge, fractions=fractions, seed=seed) for edge in BLOCK_EDGES)
-    best = next((sides for sides in found if _is_fair(sides, tasks, total=len(corner), fractions=fractions)), None)
+    world = _World(places, tasks, overlapping(places), total=len(corner), fractions=fractions)
+    best = _best(world, seed=seed)
     if best is None:
         return None
     sides = np.full(len(corner), GAP, dtype=np.int8)
     sides[known] = best[which.reshape(-1)]
     return sides
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _World:
+    """Distinct corners (int32 [n, 3]), the tasks at each, and the pairs of them that overlap."""
+
+    places: npt.NDArray[np.int32]
+    tasks: Int64s
+    pairs: Int64s
+    total: int
+    fractions: Fractions
+
+    def share(self, sides: Codes) -> npt.NDArray[np.float64]:
+        """Return the share of all tasks on each side."""
+        return np.asarray(np.bincount(sides, weights=self.tasks, minlength=4) / self.total)
+
+    def is_fair(self, sides: Codes) -> bool:
+        """Whether a split is worth having: what was asked for is there and near its share, and enough trains."""
+        share = self.share(sides)
+        asked = ((share[TEST], self.fractions.test), (share[VAL], self.fractions.val))
+        close = all(wanted / 2 <= got <= _most(wanted) for got, wanted in asked)
+        return bool(close and share[TRAIN] >= LEAST_TRAINING)
+
+    def near(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return which volumes overlap one of `chosen`."""
+        near = np.zeros(len(self.places), dtype=bool)
+        for a, b in (self.pairs.T, self.pairs.T[::-1]):
+            near[b[chosen[a]]] = True
+        return near
+
+
+def _best(world: _World, *, seed: int) -> Codes | None:
+    """Return the first way that loses few tasks in the gap, else the one that leaves most to train on."""
+    best: Codes | None = None
+    for sides in _candidates(world, seed=seed):
+        if not world.is_fair(sides):
+            continue
+        if world.share(sides)[GAP] <= TOLERATED_GAP:
+            return sides
+        if best is None or world.share(sides)[TRAIN] > world.share(best)[TRAIN]:
+            best = sides
+    return best
+
+
+def _candidates(world: _World, *, seed: int) -> Iterator[Codes]:
+    """Yield ways to part a world: blocks scattered through it, the largest first, then slabs at its ends."""
+    step = (world.places - world.places.min(axis=0)) // CUBE_STRIDE
+    for edge in BLOCK_EDGES:
+        blocks, block = np.unique(step // edge, axis=0, return_inverse=True)
+        order = hash_order(blocks.astype(np.int64), seed=seed)
+        yield _assign(world, block.reshape(-1), {TEST: order, VAL: order}, take=_fill)
+    for axis in hash_order(np.arange(3), seed=seed):
+        layers, layer = np.unique(step[:, axis], return_inverse=True)
+        ends = [np.arange(len(layers)), np.arange(len(layers))[::-1]]
+        first = int(hash_order(np.arange(2), seed=seed)[0])
+        yield _assign(world, layer, {TEST: ends[first], VAL: ends[1 - first]}, take=_take_nearest)
+
+
+def _assign(world: _World, block: Int64s, orders: dict[int, Int64s], *, take: Take) -> Codes:
+    """Return the sides when whole blocks go to test and val, in the order given for each."""
+    sides = np.full(len(world.places), TRAIN, dtype=np.int8)
+    targets = {TEST: world.fractions.test, VAL: world.fractions.val}
+    for code, order in orders.items():
+        free = sides == TRAIN
+        sizes = np.bincount(block[free], weights=world.tasks[free], minlength=len(order)).astype(np.int64)
+        chosen = np.isin(block, take(order[sizes[order] > 0], sizes, targets[code] * world.tasks.sum())) & free
+        sides[chosen] = code
+        sides[world.near(chosen) & (sides == TRAIN)] = GAP
+    return sides
+
+
+def _take_nearest(order: Int64s, sizes: Int64s, target: float) -> Int64s:
+    """Return the first units of `order`, as many as come nearest to `target` tasks; at least one if any is wanted."""
+    if target <= 0 or not len(order):
+        return order[:0]
+    return order[: int(np.argmin(np.abs(np.cumsum(sizes[order]) - target))) + 1]
 
 
 def overlapping(places: npt.NDArray[np.int32]) -> Int64s:
@@ -170,28 +252,5 @@ def overlapping(places: npt.NDArray[np.int32]) -> Int64s:
     return np.asarray(pairs, dtype=np.int64)
 
 
-def _by_blocks(
-    places: npt.NDArray[np.int32], tasks: Int64s, pairs: Int64s, *, edge: int, fractions: Fractions, seed: int
-) -> Codes:
-    grid = (places - places.min(axis=0)) // (CUBE_STRIDE * edge)
-    blocks, block = np.unique(grid, axis=0, return_inverse=True)
-    order, block = hash_order(blocks.astype(np.int64), seed=seed), block.reshape(-1)
-    sides = np.full(len(places), TRAIN, dtype=np.int8)
-    for code, fraction in ((TEST, fractions.test), (VAL, fractions.val)):
-        free = sides == TRAIN
-        sizes = np.bincount(block[free], weights=tasks[free], minlength=len(blocks)).astype(np.int64)
-        chosen = np.isin(block, _fill(order[sizes[order] > 0], sizes, fraction * tasks.sum())) & free
-        sides[chosen] = code
-        near = np.zeros(len(places), dtype=bool)
-        for a, b in (pairs.T, pairs.T[::-1]):
-            near[b[chosen[a]]] = True
-        sides[near & (sides == TRAIN)] = GAP
-    return sides
-
-
-def _is_fair(sides: Codes, tasks: Int64s, *, total: int, fractions: Fractions) -> bool:
-    """Whether a split is worth having: every side that was asked for holds tasks, near its share, half of all train."""
-    share = np.bincount(sides, weights=tasks, minlength=4) / total
-    asked = ((share[TEST], fractions.test), (share[VAL], fractions.val))
-    close = all((wanted == 0 and got == 0) or 0 < got <= max(2 * wanted, wanted + 0.1) for got, wanted in asked)
-    return bool(close and share[TRAIN] >= 0.5)
+def _most(wanted: float) -> float:
+    return max(2 * wanted, wanted + TOLERATED_EXCESS) if wanted else 0.0

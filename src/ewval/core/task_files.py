@@ -19,6 +19,8 @@ from ewval.core.folder import DataFolder
 from ewval.core.ragged import Ragged, offsets_of
 
 ROWS_A_BLOCK = 20_000
+NONE = -1
+"""No parent; a server that leaves it out or says 0 means the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,9 +79,9 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _read_volumes(path: Path) -> dict[int, int]:
     try:
-        return {int(task): int(volume) for task, volume in _load(path).items()}
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DamagedError(str(path), f"a task or volume that is not an id: {error}") from error
+        return {_id(task): _id(volume) for task, volume in _load(path).items()}
+    except (TypeError, ValueError) as error:
+        raise DamagedError(str(path), str(error)) from error
 
 
 Row = tuple[int, list[int], list[int] | None]
@@ -89,23 +91,25 @@ def _read_rows(path: Path) -> dict[int, Row]:
     rows: dict[int, Row] = {}
     for task, entry in _load(path).items():
         try:
-            rows[int(task)] = _parse(entry)
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
-            raise DamagedError(str(path), f"task {task}: {type(error).__name__} {error}") from error
+            rows[_id(task)] = _parse(entry)
+        except (TypeError, ValueError) as error:
+            raise DamagedError(str(path), f"task {task}: {error}") from error
     return rows
 
 
-def _parse(entry: dict[str, Any]) -> Row:
+def _parse(entry: Any) -> Row:
+    if not isinstance(entry, dict) or "seed" not in entry:
+        raise ValueError("it has no seed")
     parent, aggregate = entry.get("parent"), entry.get("aggregate")
-    seed = sorted({_segment(value) for value in entry["seed"]})
-    answer = None if aggregate is None else sorted({_segment(value) for value in aggregate})
-    return (-1 if parent is None else int(parent)), seed, answer
+    seed = sorted({_id(value, limit=2**32) for value in entry["seed"]})
+    answer = None if aggregate is None else sorted({_id(value, limit=2**32) for value in aggregate})
+    return (_id(parent) or NONE if parent is not None else NONE), seed, answer
 
 
-def _segment(value: int | str) -> int:
+def _id(value: int | str, *, limit: int = 2**63) -> int:
     number = int(value)
-    if not 0 <= number < 2**32:
-        raise ValueError(f"{number} is not a segment id")
+    if not 0 <= number < limit:
+        raise ValueError(f"{number} is not an id")
     return number
 
 
