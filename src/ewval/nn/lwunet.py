@@ -1,9 +1,11 @@
 """`lwunet`, the network of the 2019 seed system: a light U-Net that runs a few times over its own answer.
 
-Its published weights load as they are. Size rule: two levels of pooling by 2, so every edge is a multiple of 4.
+Its published weights load as they are; the arithmetic is done on phases (see `ewval.nn.phases`), which changes the
+order of the sums and nothing else. Size rule: two levels of pooling by 2, so every edge is a multiple of 4.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,17 @@ from torch import Tensor, nn
 
 from ewval.core.constants import DEFAULT_CONTEXT, DEFAULT_LOOPS
 from ewval.nn.network import Network
+from ewval.nn.phases import (
+    convolve,
+    from_phases,
+    largest,
+    mix_channels,
+    padded,
+    phase_kernel,
+    raising_kernel,
+    to_phases,
+    windows,
+)
 
 SIZE_MULTIPLE = 4
 
@@ -25,6 +38,16 @@ class LWUNetConfig:
     def __post_init__(self) -> None:
         if self.context < 0 or self.loops < 1:
             raise ValueError(f"context must be >= 0 and loops >= 1, not {self.context} and {self.loops}")
+
+
+class Fixed(NamedTuple):
+    """What serves all loops: features of the image and context, and the kernels as `phases` wants them."""
+
+    features: Tensor
+    changing: Tensor
+    down: Tensor
+    up: tuple[Tensor, Tensor]
+    heads: tuple[Tensor, Tensor]
 
 
 class LWUNet(Network):
@@ -46,8 +69,8 @@ class LWUNet(Network):
         self.logits = nn.Conv3d(32, 1, 1)
         self.variance = nn.Conv3d(32, 1, 1)
 
-    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Tensor:  # noqa: ARG002 - not among this network's inputs
-        """Return image and context through their part of the first convolution, [n, 16, z, y, x].
+    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Fixed:  # noqa: ARG002 - not among this network's inputs
+        """Return the kernels for all loops, and image and context through their part of the first convolution.
 
         A convolution is linear, so its input channels may be summed in two parts, of which one serves all loops.
 
@@ -56,19 +79,31 @@ class LWUNet(Network):
         """
         check_size(image, multiple=SIZE_MULTIPLE)
         check_context(context, expected=self.config.context)
-        fixed = torch.cat([image.unsqueeze(1), context], dim=1)  # [n, 1 + p, z, y, x]
-        return F.conv3d(fixed, self.c1.weight[:, : 1 + self.config.context], self.c1.bias, padding=1)
+        first = self.c1.weight[:, : 1 + self.config.context], self.c1.weight[:, 1 + self.config.context :]
+        inputs = to_phases(padded([image.unsqueeze(1), context]))
+        heads = torch.cat([self.logits.weight, self.variance.weight])[:, :, 0, 0, 0]  # [2, 32]
+        return Fixed(
+            features=convolve(inputs, phase_kernel(first[0]), self.c1.bias),  # [n, 8 * 16, z/2, y/2, x/2]
+            changing=phase_kernel(first[1]),
+            down=phase_kernel(self.c2.weight),
+            up=(raising_kernel(self.rc1.weight), raising_kernel(self.rc2.weight)),
+            heads=(heads[:, :16], heads[:, 16:]),
+        )
 
-    def step(self, fixed: Tensor, seed: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, fixed: Fixed, seed: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and sigma [n, 1, z, y, x] of one loop."""
-        changing = torch.cat([seed, confidence], dim=1)  # [n, 2, z, y, x]
-        weight = self.c1.weight[:, 1 + self.config.context :]
-        fine = F.relu_(fixed + F.conv3d(changing, weight, padding=1))  # [n, 16, z, y, x]
-        middle = F.relu_(self.c2(F.max_pool3d(fine, 2)))  # [n, 32, z/2, y/2, x/2]
-        coarse = F.max_pool3d(middle, 2)  # [n, 32, z/4, y/4, x/4]
-        raised = torch.cat([middle, F.relu_(self.rc1(coarse))], dim=1)  # [n, 64, z/2, y/2, x/2]
-        features = torch.cat([fine, F.relu_(self.rc2(raised))], dim=1)  # [n, 32, z, y, x]
-        return self.logits(features), F.softplus(self.variance(features)) + 1.0
+        changing = convolve(to_phases(padded([seed, confidence])), fixed.changing)
+        fine = F.relu_(fixed.features + changing)  # [n, 8 * 16, z/2, y/2, x/2]
+        middle = F.relu_(convolve(to_phases(padded([largest(fine)])), fixed.down, self.c2.bias))
+        coarse = largest(middle)  # [n, 32, z/4, y/4, x/4]
+        raised = F.relu_(windows(convolve(padded([coarse]), fixed.up[0], self.rc1.bias)))
+        both = padded([from_phases(middle), from_phases(raised)])  # [n, 64, z/2 + 2, y/2 + 2, x/2 + 2]
+        full = F.relu_(convolve(both, fixed.up[1], self.rc2.bias))  # [n, 8 * 16, z/2 + 1, y/2 + 1, x/2 + 1]
+        heads = mix_channels(fine, fixed.heads[0]) + windows(mix_channels(full, fixed.heads[1]))
+        both_heads = from_phases(heads)  # [n, 2, z, y, x]
+        assert self.logits.bias is not None
+        assert self.variance.bias is not None
+        return both_heads[:, :1] + self.logits.bias, F.softplus(both_heads[:, 1:] + self.variance.bias) + 1.0
 
 
 def check_size(image: Tensor, *, multiple: int) -> None:

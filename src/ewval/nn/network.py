@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-LoopStep = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+LoopStep = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(what does not change, seed, confidence) to (logits, sigma) of one loop, each [n, 1, z, y, x]."""
 Outputs = tuple[Tensor, Tensor] | tuple[list[Tensor], list[Tensor]]
 
@@ -69,17 +69,17 @@ class Network(nn.Module):
         )
         return (logits, sigma) if every_loop else (logits[-1], sigma[-1])
 
-    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Tensor:
-        """Return what no loop changes, as far into the network as it goes."""
+    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Any:
+        """Return what no loop changes, as far into the network as it goes, in a form that `step` takes."""
         raise NotImplementedError
 
-    def step(self, fixed: Tensor, seed: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, fixed: Any, seed: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and sigma [n, 1, z, y, x] of one loop."""
         raise NotImplementedError
 
 
 def run_loops(
-    step: LoopStep, fixed: Tensor, seed: Tensor, confidence: Tensor, *, loops: int, recompute: bool
+    step: LoopStep, fixed: Any, seed: Tensor, confidence: Tensor, *, loops: int, recompute: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Run `step` on its own answers; return logits and sigma [n, z, y, x] of each loop.
 

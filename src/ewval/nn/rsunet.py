@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ewval.core.constants import DEFAULT_CONTEXT, ELSEWHERE_CONFIDENCE, VOXEL_SIZE_NM
 from ewval.nn.lwunet import check_context, check_size
 from ewval.nn.network import Network
+from ewval.nn.phases import PHASES, from_phases, to_phases
 
 ANISOTROPY_LIMIT = 2.0
 """An axis at least this much coarser than the finest one is neither pooled nor convolved over (nnU-Net's rule)."""
@@ -34,6 +35,8 @@ class RSUNetConfig:
         context: Ancestors' masks among the inputs.
         loops: Runs over its own answer by default.
         widths: Channels at each level, finest first.
+        patched: Whether blocks of 2 x 2 x 2 voxels are taken as one place with eight times the channels: a level less,
+            and several times faster. Not where the voxels are too long in z for that.
         blocks: Residual blocks on each side of a level.
         voxel_size_nm: Shape of the voxels, z y x; decides which axes each level pools and convolves.
         boundary: Whether the segments' boundaries are among the inputs.
@@ -41,7 +44,8 @@ class RSUNetConfig:
 
     context: int = DEFAULT_CONTEXT
     loops: int = 2
-    widths: tuple[int, ...] = (16, 32, 48, 64)
+    widths: tuple[int, ...] = (32, 48, 64)
+    patched: bool = True
     blocks: int = 1
     voxel_size_nm: tuple[float, float, float] = VOXEL_SIZE_NM
     boundary: bool = True
@@ -56,6 +60,11 @@ class RSUNetConfig:
             raise ValueError(f"widths must be positive, not {self.widths}")
         if len(self.voxel_size_nm) != 3 or min(self.voxel_size_nm) <= 0:
             raise ValueError(f"voxel_size_nm must be three positive lengths, not {self.voxel_size_nm}")
+
+    @property
+    def is_patched(self) -> bool:
+        """Whether blocks of voxels are taken as one place: asked for, and fit for the shape of the voxels."""
+        return self.patched and max(self.voxel_size_nm) < ANISOTROPY_LIMIT * min(self.voxel_size_nm)
 
     @property
     def fixed_channels(self) -> int:
@@ -109,18 +118,21 @@ class RSUNet(Network):
     def __init__(self, config: RSUNetConfig | None = None) -> None:
         super().__init__()
         self.config = config or RSUNetConfig()
-        widths = self.config.widths
+        widths, grain = self.config.widths, PHASES if self.config.is_patched else 1
         self.levels = plan_levels(self.config.voxel_size_nm, depth=len(widths))
-        self.size_multiple = math.prod(2 for level in self.levels[:-1] if max(level.stride) > 1)
+        self.size_multiple = math.prod(2 for level in self.levels[:-1] if max(level.stride) > 1) * (
+            2 if grain > 1 else 1
+        )
         first = self.levels[0].kernel
-        self.stem = nn.Conv3d(self.config.fixed_channels + CHANGING_CHANNELS, widths[0], first, padding=_same(first))
+        self.stem = nn.Conv3d(grain * self.config.fixed_channels, widths[0], first, padding=_same(first))
+        self.again = nn.Conv3d(grain * CHANGING_CHANNELS, widths[0], first, padding=_same(first), bias=False)
         self.down = nn.ModuleList(self._side(width, level) for width, level in zip(widths, self.levels, strict=True))
         self.widen = nn.ModuleList(nn.Conv3d(a, b, 1) for a, b in pairwise(widths))
         self.narrow = nn.ModuleList(nn.Conv3d(b, a, 1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
             self._side(width, level) for width, level in zip(widths[:-1], self.levels[:-1], strict=True)
         )
-        self.head = nn.Conv3d(widths[0], 2, 1)  # logits and what sigma is made of
+        self.head = nn.Conv3d(widths[0], 2 * grain, 1)  # logits and what sigma is made of
 
     def _side(self, width: int, level: Level) -> nn.Sequential:
         return nn.Sequential(*(ResidualBlock(width, level.kernel) for _ in range(self.config.blocks)))
@@ -138,16 +150,16 @@ class RSUNet(Network):
             if boundary is None:
                 raise ValueError("this network needs the boundary channel")
             parts.append(boundary.unsqueeze(1))
-        fixed = torch.cat(parts, dim=1)  # [n, 3 + p, z, y, x]
-        weight = self.stem.weight[:, : self.config.fixed_channels]
-        return F.conv3d(fixed, weight, self.stem.bias, padding=_same(self.levels[0].kernel))
+        features: Tensor = self.stem(self._fold(torch.cat(parts, dim=1)))
+        return features
+
+    def _fold(self, array: Tensor) -> Tensor:
+        return to_phases(array) if self.config.is_patched else array
 
     def step(self, fixed: Tensor, seed: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and sigma [n, 1, z, y, x] of one loop."""
         unsure = torch.log(confidence) / math.log(ELSEWHERE_CONFIDENCE)  # 0 where sure, 1 elsewhere at the start
-        weight = self.stem.weight[:, self.config.fixed_channels :]
-        changing = torch.cat([seed, unsure], dim=1)
-        features = fixed + F.conv3d(changing, weight, padding=_same(self.levels[0].kernel))
+        features = fixed + self.again(self._fold(torch.cat([seed, unsure], dim=1)))
         skips = []
         for level, geometry in enumerate(self.levels[:-1]):
             features = self.down[level](features)
@@ -157,7 +169,9 @@ class RSUNet(Network):
         for level in reversed(range(len(skips))):
             raised = _repeat(self.narrow[level](features), stride=self.levels[level].stride)
             features = self.up[level](skips[level] + raised)
-        logits, spread = self.head(features).split(1, dim=1)
+        outputs = self.head(features)
+        unfolded = from_phases(outputs) if self.config.is_patched else outputs  # [n, 2, z, y, x]
+        logits, spread = unfolded.chunk(2, dim=1)
         return logits, F.softplus(spread) + 1.0
 
 
