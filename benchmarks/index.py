@@ -13,6 +13,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def rows(tasks: int, volumes: int) -> Iterator[tuple[object, ...]]:
 
 def make_ledger(folder: DataFolder, tasks: int, volumes: int) -> None:
     """Write the generated ledger, unless it is there."""
-    with Ledger(folder.ledger) as ledger:
+    with closing(Ledger(folder.ledger)) as ledger:
         if ledger.connection.execute("SELECT count(*) FROM tasks").fetchone()[0] != tasks:
             with ledger.transaction() as connection:
                 connection.executemany(INSERT_TASK, rows(tasks, volumes))

@@ -1,6 +1,7 @@
 """Task trees that no player ever saw, for tests of more than one module."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def write_volume(folder: DataFolder, volume: int, *, ids: int = 8) -> None:
 def write_world(root: Path, pairs: Iterable[Pair], *, volumes: Iterable[int] | None = None) -> DataFolder:
     """Return a data folder whose ledger holds `pairs`, with their (or only these) volumes packed."""
     pairs, folder = list(pairs), DataFolder(root)
-    with Ledger(folder.ledger) as ledger:
+    with closing(Ledger(folder.ledger)) as ledger:
         ledger.add_tasks(pairs)
     for volume in sorted({task.volume for task, _ in pairs}) if volumes is None else volumes:
         write_volume(folder, volume)

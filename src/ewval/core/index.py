@@ -134,7 +134,7 @@ def index(request: IndexRequest, *, progress: Progress = SILENT) -> IndexSummary
     reasons = _reasons_of_tasks(request, table, source.facts)
     presence = _look_into_volumes(request, table, reasons, progress)
     reasons |= reasons_of_volumes(table, presence) if presence else {"empty_seed": table.seeds.lengths == 0}
-    splits = _splits(replace(request, consensus=source.rule), table, reasons)
+    splits = _splits(replace(request, consensus=source.rule), table, reasons, incomplete=source.incomplete)
     return IndexSummary(
         split=splits[0],
         damaged=presence.damaged() if presence else {},
@@ -162,12 +162,13 @@ def _look_into_volumes(
     return find_labels(request.folder, volumes, progress=progress, workers=request.workers)
 
 
-def _splits(request: IndexRequest, table: TaskTable, reasons: dict[str, Flags]) -> list[Split]:
+def _splits(request: IndexRequest, table: TaskTable, reasons: dict[str, Flags], *, incomplete: int) -> list[Split]:
     """Return the split that was asked for, then the folds."""
     empty = reasons["empty_aggregate"]
     if request.keep_empty:
         reasons = {**reasons, "empty_aggregate": np.zeros_like(empty)}
     dropped, counts = count_first(reasons)
+    counts = ({"not_fetched": incomplete} if incomplete else {}) | counts
     kept = np.flatnonzero(~dropped)
     if not len(kept):
         raise MissingError("any task fit for learning", hint=_why_none(counts))

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         MissingError: There is none.
         DamagedError: It is not a ledger.
     """
-    with Ledger.open_existing(path) as ledger:
+    with closing(Ledger.open_existing(path)) as ledger:
         try:
             yield ledger.connection
         except sqlite3.DatabaseError as error:

@@ -90,11 +90,13 @@ def read_split(folder: DataFolder, *, fold: int | None = None) -> Split:
     path = split_path(folder, fold=fold)
     try:
         document = orjson.loads(path.read_bytes())
+        if not isinstance(document, dict):
+            raise ValueError("not a split")
         sides: dict[str, Any] = {side: _ids(document.get(side, [])) for side in SIDES}
         rest: dict[str, Any] = {key: document[key] for key in DESCRIPTION if key in document}
     except FileNotFoundError as error:
         raise MissingError(str(path), hint="`ewval index` makes it") from error
-    except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise DamagedError(str(path), str(error)) from error
     if sum(map(len, sides.values())) != len(np.unique(np.concatenate(list(sides.values())))):
         raise DamagedError(str(path), "a task stands on two sides")

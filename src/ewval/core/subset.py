@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ _COPY_LEDGER = (
 
 def _copy_ledger(source: Path, target: Path, *, tasks: Int64s, wanted: Int64s) -> None:
     """Copy the rows of `tasks` with their cells and volumes; those not in `wanted` are there as ancestors only."""
-    with Ledger(target) as ledger:
+    with closing(Ledger(target)) as ledger:
         try:
             ledger.connection.execute("ATTACH ? AS source", (str(source),))
             ledger.connection.execute("CREATE TEMP TABLE chosen(id INTEGER PRIMARY KEY, wanted INTEGER NOT NULL)")
