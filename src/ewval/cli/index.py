@@ -86,6 +86,8 @@ def _notes(summary: "IndexSummary") -> list[str]:
             f"the volumes are too few or too close for --split {split.rule}: split by {split.fallback} instead, so "
             "train and test may share images"
         )
+    if summary.listed_only:
+        notes.append("the JSON files hold no confidences: every segment that they list counts")
     if withheld := split.counts["withheld_context"]:
         notes.append(f"{withheld} training tasks do without an ancestor's answer that is scored")
     notes += [f"the {name} side is empty" for name in ("val", "test") if not len(split.side(name))]

@@ -104,12 +104,14 @@ class IndexSummary:
         damaged: What is wrong with packed volumes, by volume.
         files: The files that were written.
         seconds: How long it took.
+        listed_only: Whether the answers came without confidences, so that no rule could be applied.
     """
 
     split: Split
     damaged: Mapping[int, str]
     files: tuple[Path, ...]
     seconds: float
+    listed_only: bool = False
 
     @property
     def bytes(self) -> int:
@@ -140,6 +142,7 @@ def index(request: IndexRequest, *, progress: Progress = SILENT) -> IndexSummary
         damaged=presence.damaged() if presence else {},
         files=_write(request.folder, table, splits),
         seconds=time.monotonic() - began,
+        listed_only=source.rule != request.consensus,
     )
 
 
