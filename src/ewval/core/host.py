@@ -155,7 +155,7 @@ class Host:
             return f"{self.options.name} waits {wait:.0f} s, as the server asked"
         if self._strain.share < 1 and self._strain.baseline_s is not None:
             return (
-                f"{self.options.name} slowed to {self._pace.rate:.3g}/s: replies take {self._strain.latency_s:.2g} s,"
+                f"{self.options.name} slowed to {self._pace.rate:,.1f}/s: replies take {self._strain.latency_s:.2g} s,"
                 f" not {self._strain.baseline_s:.2g} s"
             )
         return ""
