@@ -20,23 +20,43 @@ METADATA = {
 }
 
 
+TILES = (4, 4, 4)
+"""A made-up volume is one 64^3 tile repeated, so that the plain loops need to run over one tile only."""
+
+
 def make_image() -> NDArray[np.uint8]:
     """A smooth image with grain, 256^3."""
     rng = np.random.default_rng(1)
-    image = rng.integers(40, 200, (32, 32, 32), np.uint8).repeat(8, 0).repeat(8, 1).repeat(8, 2)
-    image[::2] += rng.integers(0, 20, image[::2].shape, np.uint8)
-    return image
+    tile = rng.integers(40, 200, (8, 8, 8), np.uint8).repeat(8, 0).repeat(8, 1).repeat(8, 2)
+    tile[::2] += rng.integers(0, 20, tile[::2].shape, np.uint8)
+    return np.tile(tile, TILES)
 
 
 def make_labels() -> NDArray[np.uint16]:
     """Boxes that do not keep to the 4^3 blocks, with thin gaps of 0 and the largest possible id, 256^3."""
-    rng = np.random.default_rng(2)
-    coarse = rng.integers(1, 3000, (20, 20, 20), np.uint16)
-    coarse[5, 5, 5] = 65535
-    labels = coarse.repeat(13, 0).repeat(13, 1).repeat(13, 2)[:256, :256, :256].copy()
+    coarse = np.random.default_rng(2).integers(1, 30, (7, 7, 7), np.uint16)
+    coarse[3, 3, 3:5] = 65535, 65534
+    tile = coarse.repeat(10, 0).repeat(10, 1).repeat(10, 2)[:64, :64, :64].copy()
     for axis in range(3):
-        labels.swapaxes(0, axis)[::13] = 0
-    return labels
+        tile.swapaxes(0, axis)[9::13] = 0
+    tile[:8, :8, :8] = 0
+    return np.tile(tile, TILES)
+
+
+def write_seed_system_folder(root: Path, raw: Path, *, volume: int) -> None:
+    """Pack `raw` as the 2019 seed system did: plain loops, `lzma.open`, and the two task files."""
+    slices = [np.asarray(Image.open(raw / "jpg" / f"{z}.jpg")) for z in range(64)]
+    image = np.tile(plain_mean(np.stack(slices)[:, :64, :64], factor=4), TILES)
+    with lzma.open(raw / "segmentation.lzma") as stream:
+        labels = np.frombuffer(stream.read(), "<u2").reshape(256, 256, 256)
+    segmentation = np.tile(plain_modes(labels[:64, :64, :64], factor=4), TILES)
+    for path, array in (("images/{}/image.lzma", image), ("segmentation/{}/segmentation.lzma", segmentation)):
+        place = root / path.format(volume)
+        place.parent.mkdir(parents=True)
+        with lzma.open(place, "wb") as stream:
+            stream.write(array.tobytes())
+    (root / "task_vol.json").write_text(json.dumps({"588174": str(volume)}))
+    (root / "task_data.json").write_text(json.dumps({"588174": {"seed": [1], "parent": 588173, "aggregate": [1, 2]}}))
 
 
 def write_raw(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 from ewval.core.errors import ExtraError, SchedulerError, WorkerDiedError
 
@@ -163,6 +164,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed import Client
     except ImportError as error:
         raise ExtraError("cluster", "distributed") from error
+    _check_address(address)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said in one line below
     try:
         client = Client(address, timeout=SCHEDULER_TIMEOUT_S)
@@ -170,6 +172,17 @@ def dask_executor(address: str) -> Iterator[Executor]:
         raise SchedulerError(address, str(error) or type(error).__name__) from error
     with client:
         yield client.get_executor(pure=False)
+
+
+def _check_address(address: str) -> None:
+    """Refuse what Dask would try to reach for ever."""
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        is_address = bool(parts.hostname and parts.port)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise SchedulerError(address, "an address is HOST:PORT or tcp://HOST:PORT")
 
 
 def _ended(
