@@ -103,10 +103,13 @@ def test_columns_of_different_lengths_are_refused():
 
 
 def test_uncertainty_is_twice_the_chance_to_be_wrong_and_grows_with_the_spread():
-    assert table({2: 0.97}).score(2).uncertainty == 0.06
-    assert table({2: 0.97}, spread=0.1).score(2).uncertainty == 0.26
-    assert table({2: 0.5}, spread=0.4).score(2).uncertainty == 1.0
-    assert table({2: 0.97}).score(3) is None
+    assert table({2: 0.97}).uncertainty.tolist() == [0.06]
+    assert table({2: 0.97}, spread=0.1).uncertainty.tolist() == [0.26]
+    assert table({2: 0.5}, spread=0.4).uncertainty.tolist() == [1.0]
+
+
+def test_what_is_not_scored_has_no_score():
+    assert [score.id for score in table({2: 0.97}).scores({2: "add", 3: "add"})] == [2]
 
 
 def test_reachable_stops_at_what_is_not_accepted():
@@ -156,5 +159,5 @@ def test_review_priority_rises_with_what_may_be_wrong_and_stays_below_one():
         return review_priority([], [SegmentScore(2, voxels, probability, 0.5, "maybe")])
 
     assert review_priority([], []) == 0.0
-    assert of(10_000, 1.0) == 0.5
-    assert of(100, 0.4) < of(1000, 0.4) < of(1000, 0.9) < of(16_000_000, 1.0) < 1.0
+    assert of(100_000, 1.0) == 0.5
+    assert of(100, 0.4) < of(1000, 0.4) < of(1000, 0.9) < of(16_777_216, 1.0) < 1.0

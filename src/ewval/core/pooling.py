@@ -18,6 +18,7 @@ class Pooling:
         index: Per entry, the position of its segment in `ids`.
         block: Per entry, the flat position of its packed voxel, z slowest.
         count: Per entry, how many full-resolution voxels of that packed voxel belong to the segment.
+        weight: Per entry, `count` as a share of the segment.
     """
 
     ids: NDArray[np.int64]
@@ -25,19 +26,16 @@ class Pooling:
     index: NDArray[np.int64]
     block: NDArray[np.int64]
     count: NDArray[np.float64]
+    weight: NDArray[np.float64]
 
     def mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return each segment's mean of a packed map, weighted by the voxels it has in every packed voxel."""
-        weighted = self.count * values.ravel()[self.block]
-        sums = np.bincount(self.index, weights=weighted, minlength=len(self.ids))
-        return np.asarray(sums / np.maximum(self._weights(), 1.0), dtype=np.float64)
+        weighted = self.weight * values.ravel()[self.block]
+        return np.asarray(np.bincount(self.index, weights=weighted, minlength=len(self.ids)), dtype=np.float64)
 
     def share(self, selected: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the share of each segment that lies in the selected packed voxels."""
         return self.mean(selected.astype(np.float64))
-
-    def _weights(self) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(self.index, weights=self.count, minlength=len(self.ids)), dtype=np.float64)
 
 
 def pool_packed(labels: NDArray[np.uint16], *, factor: int = FACTOR) -> Pooling:
@@ -107,4 +105,5 @@ def _pooling(labels: NDArray[np.uint16], block: NDArray[np.intp], count: NDArray
         index=position[labels],
         block=block.astype(np.int64),
         count=count,
+        weight=count / totals[labels],
     )

@@ -1,6 +1,6 @@
 """What to do with each segment, and how that compares with what the players chose."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,8 +30,8 @@ Verdict = Literal["add", "maybe", "reject"]
 DECIMALS = 4
 """Probabilities are rounded before they are compared with a threshold, so that the last bits of a float, which
 differ between devices, decide nothing."""
-REVIEW_HALF_VOXELS = 10_000
-"""Expected wrong full-resolution voxels at which review priority is 0.5: about two middling segments."""
+REVIEW_HALF_VOXELS = 100_000
+"""Expected wrong full-resolution voxels at which review priority is 0.5: 0.6 % of a volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +88,22 @@ class SegmentTable:
         values[self.ids] = column
         return values
 
-    def score(self, segment: int, *, verdict: Verdict = "reject") -> SegmentScore | None:
-        """Return one segment's score, None where it could not be scored."""
-        row = int(np.searchsorted(self.ids, segment))
-        if row == len(self.ids) or self.ids[row] != segment:
-            return None
-        probability = float(self.probability[row])
-        return SegmentScore(
-            id=int(segment),
-            voxels=int(self.voxels[row]),
-            probability=probability,
-            uncertainty=_uncertainty(probability, float(self.spread[row])),
-            verdict=verdict,
-        )
+    def scores(self, verdicts: Mapping[int, Verdict]) -> tuple[SegmentScore, ...]:
+        """Return the scores of segments with the verdicts given, most probable first, ties by id.
+
+        Segments that could not be scored are left out.
+        """
+        rows = np.flatnonzero(np.isin(self.ids, list(verdicts)))
+        rows = rows[np.lexsort((self.ids[rows], -self.probability[rows]))]
+        columns = (self.ids, self.voxels, self.probability, self.uncertainty)
+        values = zip(*(column[rows].tolist() for column in columns), strict=True)
+        return tuple(SegmentScore(*value, verdicts[value[0]]) for value in values)
+
+    @property
+    def uncertainty(self) -> NDArray[np.float64]:
+        """Twice the chance that the likelier side is wrong, widened by the spread between looks, at most 1."""
+        wrong = np.minimum(self.probability, 1.0 - self.probability)
+        return np.asarray(np.minimum(1.0, 2.0 * wrong + 2.0 * self.spread).round(DECIMALS))
 
 
 def decide(
@@ -124,12 +127,10 @@ def decide(
     added = reachable(pairs, seed=seeds, accepted=scored & (probability >= thresholds.add))
     joined = reachable(pairs, seed=seeds, accepted=scored & (probability >= thresholds.maybe))
     candidates = (joined | _neighbours(pairs, joined)) & scored & ~seeds
-    ids = np.flatnonzero(candidates)
-    order = np.lexsort((ids, -probability[ids]))
-    verdicts: list[tuple[int, Verdict]] = [
-        (int(i), "add" if added[i] else "maybe" if joined[i] else "reject") for i in ids[order]
-    ]
-    return tuple(score for i, verdict in verdicts if (score := table.score(i, verdict=verdict)) is not None)
+    verdicts: dict[int, Verdict] = {
+        int(i): "add" if added[i] else "maybe" if joined[i] else "reject" for i in np.flatnonzero(candidates)
+    }
+    return table.scores(verdicts)
 
 
 def reachable(pairs: NDArray[np.int64], *, seed: NDArray[np.bool_], accepted: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -210,12 +211,7 @@ def review_priority(answer: Iterable[int], scores: Iterable[SegmentScore]) -> fl
     `answer` is the trace under review: the players' consensus where there is one, else the model's own answer.
     """
     wrong = expected_wrong_voxels(answer, scores)
-    return round(wrong / (wrong + REVIEW_HALF_VOXELS), DECIMALS)
-
-
-def _uncertainty(probability: float, spread: float) -> float:
-    """Twice the chance that the likelier side is wrong, widened by the spread between looks, at most 1."""
-    return round(min(1.0, 2.0 * min(probability, 1.0 - probability) + 2.0 * spread), DECIMALS)
+    return round(wrong / (wrong + REVIEW_HALF_VOXELS), 6)
 
 
 def _neighbours(pairs: NDArray[np.int64], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

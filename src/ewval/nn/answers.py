@@ -94,7 +94,6 @@ def to_document(answer: Answer) -> dict[str, Any]:
 
 def _with_consensus(prediction: TaskPrediction, trace: Collection[int]) -> tuple[SegmentScore, ...]:
     """The candidates and what else the players chose; the latter is not joined to the seed, so it is rejected."""
-    known = {score.id for score in prediction.segments} | set(prediction.seed)
-    others = (prediction.table.score(segment) for segment in trace if segment not in known)
-    scores = [*prediction.segments, *(score for score in others if score is not None)]
-    return tuple(sorted(scores, key=lambda score: (-score.probability, score.id)))
+    verdicts = {score.id: score.verdict for score in prediction.segments}
+    others = (segment for segment in trace if segment not in verdicts and segment not in prediction.seed)
+    return prediction.table.scores({segment: "reject" for segment in others} | verdicts)

@@ -56,10 +56,11 @@
 
   function describe() {
     const answer = current.document;
-    element("heading").textContent = `Task ${answer.task}`;
-    const add = answer.add.length ? `Add ${answer.add.join(", ")}` : "Nothing to add";
-    const look = answer.maybe.length ? `; look at ${answer.maybe.join(", ")}` : "";
-    const doubt = answer.remove.length ? `; doubted: ${answer.remove.join(", ")}` : "";
+    element("heading").textContent = report.list.length > 1 ? `Task ${answer.task}` : "";
+    const named = (ids) => ids.slice(0, 24).join(", ") + (ids.length > 24 ? ` and ${ids.length - 24} more` : "");
+    const add = answer.add.length ? `Add ${named(answer.add)}` : "Nothing to add";
+    const look = answer.maybe.length ? `; look at ${named(answer.maybe)}` : "";
+    const doubt = answer.remove.length ? `; doubted: ${named(answer.remove)}` : "";
     element("sentence").textContent = `${add}${look}${doubt}.`;
     const players = answer.agreement === null ? "no players' consensus" : `agreement with the players ${answer.agreement.toFixed(2)}`;
     const sizes = answer.resolution === "packed" ? "; scored at 64^3, sizes are estimates" : "";
@@ -263,7 +264,7 @@
       in vec3 place; in vec3 normal; uniform mat3 turn; uniform float distance; out vec3 facing; out float depth;
       void main() {
         vec3 seen = turn * place; facing = turn * normal; depth = seen.z;
-        gl_Position = vec4(seen.xy * 2.1, seen.z * 0.5, seen.z + distance);
+        gl_Position = vec4(seen.xy * 2.7, seen.z * 0.5, seen.z + distance);
       }`));
     gl.attachShader(program, compile(gl.FRAGMENT_SHADER, `#version 300 es
       precision highp float; in vec3 facing; in float depth; uniform vec4 colour; uniform float lit; out vec4 result;
@@ -341,7 +342,7 @@
     const LIMIT = 30000;
     let bodies = {};
     const onScreen = ([x, y, z]) => {
-      const scale = 2.1 / (z + eye.distance) * canvas.width / 2;
+      const scale = 2.7 / (z + eye.distance) * canvas.width / 2;
       return [canvas.width / 2 + x * scale, canvas.height / 2 - y * scale];
     };
     const turned = (rows, x, y, z) => rows.map((row) => row[0] * x + row[1] * y + row[2] * z);

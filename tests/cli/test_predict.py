@@ -1,0 +1,372 @@
+"""`ewval predict`: each outcome as the contract says, on a generated world served as Eyewire would."""
+
+import json
+import shutil
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from worlds import make_pair, write_world
+
+TASKS = 5
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, fetched, world_tasks):
+    """A fresh network, small so that an answer takes a tenth of a second, which adds a few segments of the world."""
+    import torch
+
+    from ewval.core.cube import SampleBuilder
+    from ewval.core.folder import DataFolder
+    from ewval.core.local import LocalData
+    from ewval.core.store import PackedStore
+    from ewval.core.views import VolumeSource
+    from ewval.nn.architectures import build_network
+    from ewval.nn.predict import predict_samples
+    from ewval.nn.weights import Model, ModelCard, save_model
+
+    torch.manual_seed(4)
+    config = {"loops": 1, "widths": [4, 8]}
+    fresh = Model(ModelCard("fresh", "rsunet", loops=1, config=config), build_network("rsunet", config).eval())
+    folder, task = DataFolder(fetched), min(world_tasks)
+    sample = SampleBuilder(LocalData(folder).table([task]), PackedStore(folder)).build(task)
+    (prediction,) = predict_samples(fresh, [sample], sources=VolumeSource(folder))
+    maybe, add = np.quantile(prediction.table.probability, [0.8, 0.9])
+    path = tmp_path_factory.mktemp("model") / "fresh.safetensors"
+    save_model(path, replace(fresh, card=replace(fresh.card, add_threshold=float(add), maybe_threshold=float(maybe))))
+    return path
+
+
+@pytest.fixture(scope="module")
+def world_tasks(tiny_world):
+    """Some task records of the generated world by id; their parents come first."""
+    paths = sorted((tiny_world / "api/1.0/task").glob("*.json"))[:TASKS]
+    return {int(path.stem): json.loads(path.read_text()) for path in paths}
+
+
+@pytest.fixture(scope="module")
+def fetched(tiny_world, tmp_path_factory, world_tasks):
+    """A data folder that holds the whole generated world; copy it before changing it."""
+    from ewval.core.fetch import FetchRequest, fetch
+    from ewval.core.folder import DataFolder
+    from ewval.core.sim.server import WireServer
+
+    folder = DataFolder(tmp_path_factory.mktemp("fetched") / "data")
+    with WireServer(tiny_world) as server:
+        tasks = tuple(sorted(world_tasks))
+        fetch(FetchRequest(folder, tasks=tasks, api=server.api_url, token="secret", api_rate=1000.0, pack=True))
+    return folder.root
+
+
+@pytest.fixture
+def predict(cli, model):
+    def run(*words, data, **options):
+        return cli("predict", *words, "--model", model, "--data", data, "--api", "http://127.0.0.1:9", **options)
+
+    return run
+
+
+def lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_task_that_is_not_here_is_fetched_packed_and_answered(
+    cli, model, tiny_world, world_tasks, wire_server, tmp_path
+):
+    server = wire_server(tiny_world)
+    task = min(world_tasks)
+    words = ("predict", task, "--model", model, "--data", tmp_path / "data", "--json")
+    result = cli(*words, "--api", server.api_url, env={"EWVAL_TOKEN": "secret"})
+    assert result.exit_code == 0, result.output
+    (document,) = lines(result)
+    assert document["task"] == task
+    assert document["seed"] == sorted(int(segment) for segment in world_tasks[task]["prior"]["segments"])
+    assert document["resolution"] == "full"
+    # What was fetched is kept: the second run asks nothing of the server, and says the same.
+    asked = len(server.requests)
+    again = cli(*words, "--api", server.api_url)
+    assert (again.exit_code, again.stdout, len(server.requests)) == (0, result.stdout, asked)
+
+
+def test_json_passes_the_conformance_check(predict, fetched, world_tasks, shared, tmp_path):
+    import subprocess
+    import sys
+
+    result = predict("-", "--json", data=fetched, input="\n".join(map(str, sorted(world_tasks))))
+    assert result.exit_code == 0, result.output
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(result.stdout)
+    checked = subprocess.run(
+        [sys.executable, shared / "tools/conform.py", "predict", path], capture_output=True, text=True
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_answers_come_in_the_order_asked_and_do_not_depend_on_it(predict, fetched, world_tasks):
+    tasks = sorted(world_tasks)
+    forward = predict(*tasks, "--json", data=fetched)
+    backward = predict(*reversed(tasks), "--json", "--batch-size", 1, data=fetched)
+    assert [document["task"] for document in lines(forward)] == tasks
+    assert lines(backward) == lines(forward)[::-1]
+
+
+def test_a_bad_task_does_not_stop_the_rest(cli, model, fetched, tiny_world, world_tasks, wire_server, tmp_path):
+    server = wire_server(tiny_world)
+    data = shutil.copytree(fetched, tmp_path / "data")
+    first, last = sorted(world_tasks)[:2]
+    result = cli(
+        *("predict", first, 99999999, last, "--model", model, "--data", data, "--api", server.api_url, "--json"),
+        env={"EWVAL_TOKEN": "secret"},
+    )
+    assert result.exit_code == 3
+    assert [document["task"] for document in lines(result)] == [first, last]
+    assert "ewval: task 99999999 not found" in result.stderr
+
+
+def test_an_unknown_task_alone_is_exit_6(cli, model, tiny_world, wire_server, tmp_path):
+    server = wire_server(tiny_world)
+    words = ("predict", 99999999, "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
+    result = cli(*words, env={"EWVAL_TOKEN": "secret"})
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert "ewval: task 99999999 not found" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [(None, "no Eyewire token is set"), ("wrong", "the token was refused (403)")]
+)
+def test_without_a_good_token_nothing_is_answered(
+    cli, model, tiny_world, world_tasks, wire_server, tmp_path, token, said
+):
+    server = wire_server(tiny_world)
+    words = (
+        "predict",
+        *sorted(world_tasks)[:2],
+        "--model",
+        model,
+        "--data",
+        tmp_path / "data",
+        "--api",
+        server.api_url,
+    )
+    result = cli(*words, env={} if token is None else {"EWVAL_TOKEN": token})
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert said in result.stderr
+
+
+def test_a_server_that_is_down_is_exit_5(cli, model, tmp_path):
+    words = ("predict", 12, "--model", model, "--data", tmp_path / "data", "--api", "http://127.0.0.1:9")
+    result = cli(*words, env={"EWVAL_TOKEN": "secret"})
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "cannot reach http://127.0.0.1:9" in result.stderr
+
+
+def test_a_damaged_volume_is_named_and_exit_6(predict, fetched, world_tasks, tmp_path):
+    data = shutil.copytree(fetched, tmp_path / "data")
+    task = min(world_tasks)
+    volume = world_tasks[task]["data"]["segmentation"]["id"]
+    (data / "segmentation" / str(volume) / "segmentation.lzma").write_bytes(b"no lzma")
+    result = predict(task, data=data)
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert f"segmentation/{volume}/segmentation.lzma is damaged" in result.stderr
+
+
+def test_a_damaged_raw_segmentation_is_named_and_exit_6(predict, fetched, world_tasks, tmp_path):
+    data = shutil.copytree(fetched, tmp_path / "data")
+    task = min(world_tasks)
+    volume = world_tasks[task]["data"]["segmentation"]["id"]
+    path = data / "raw" / str(volume) / "segmentation.lzma"
+    path.write_bytes(path.read_bytes()[:1000])
+    result = predict(task, data=data)
+    assert result.exit_code == 6
+    assert f"raw/{volume}/segmentation.lzma is damaged" in result.stderr
+
+
+def test_without_a_consensus_agreement_is_null(predict, tmp_path):
+    folder = write_world(tmp_path / "data", [make_pair(7, answer=None)])
+    settle(folder, 7)
+    result = predict(7, "--json", data=folder.root)
+    assert result.exit_code == 0, result.output
+    (document,) = lines(result)
+    assert (document["consensus"], document["agreement"], document["remove"]) == (None, None, [])
+    text = predict(7, data=folder.root)
+    assert "no players' consensus to compare with" in text.stdout
+
+
+def test_a_root_task_has_no_context_and_is_answered(predict, tmp_path):
+    folder = write_world(tmp_path / "data", [make_pair(7, parent=None)])
+    settle(folder, 7)
+    result = predict(7, "--json", data=folder.root)
+    assert result.exit_code == 0, result.output
+    assert lines(result)[0]["consensus"] == [1, 2]
+
+
+def test_a_task_with_nothing_to_add_says_so(predict, tmp_path):
+    # All segments belong to the seed, so no model could add one.
+    folder = write_world(tmp_path / "data", [make_pair(7, seed=range(1, 9), answer=range(1, 9))])
+    settle(folder, 7)
+    result = predict(7, "--json", data=folder.root)
+    assert result.exit_code == 0, result.output
+    (document,) = lines(result)
+    assert (document["add"], document["segments"], document["agreement"]) == ([], [], 1.0)
+    assert "nothing to add" in predict(7, data=folder.root).stdout
+
+
+def test_a_seed_that_vanishes_in_the_packed_cube_is_exit_6_without_the_raw_volume(predict, tmp_path):
+    folder = write_world(tmp_path / "data", [make_pair(7, seed=[500])])
+    settle(folder, 7)
+    result = predict(7, data=folder.root)
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert "the seed of task 7 at 64^3 not found" in result.stderr
+
+
+def test_a_task_without_a_seed_is_exit_6(predict, tmp_path):
+    folder = write_world(tmp_path / "data", [make_pair(7, seed=[])])
+    settle(folder, 7)
+    result = predict(7, data=folder.root)
+    assert result.exit_code == 6
+    assert "Eyewire lists no seed segments for it" in result.stderr
+
+
+def test_a_folder_of_the_seed_system_is_answered_as_it_is(predict, tmp_path):
+    write_world(tmp_path / "data", [])
+    folder = write_world(tmp_path / "data", [make_pair(7)])
+    folder.ledger.unlink()
+    folder.task_vol.write_text(json.dumps({"7": "100"}))
+    folder.task_data.write_text(json.dumps({"7": {"seed": [1], "parent": None, "aggregate": [1, 2]}}))
+    result = predict(7, "--json", data=folder.root)
+    assert result.exit_code == 0, result.output
+    assert lines(result)[0]["consensus"] == [1, 2]
+    assert lines(result)[0]["resolution"] == "packed"
+
+
+def settle(folder, *tasks):
+    from ewval.core.ledger import Ledger
+
+    with closing(Ledger(folder.ledger)) as ledger:
+        for task in tasks:
+            ledger.settle(task, context=2)
+
+
+def test_segments_prints_what_the_games_form_takes(predict, fetched, world_tasks):
+    first, second = sorted(world_tasks)[:2]
+    documents = lines(predict(first, second, "--json", data=fetched))
+    wanted = [",".join(map(str, sorted({*d["seed"], *d["add"]}))) for d in documents]
+    assert predict(first, "--segments", data=fetched).stdout == f"{wanted[0]}\n"
+    both = predict(first, second, "--segments", data=fetched).stdout
+    assert both == f"{first}\t{wanted[0]}\n{second}\t{wanted[1]}\n"
+
+
+def test_rank_puts_those_that_need_a_look_first(predict, fetched, world_tasks):
+    tasks = sorted(world_tasks)
+    documents = lines(predict(*tasks, "--json", "--rank", data=fetched))
+    priorities = [document["review_priority"] for document in documents]
+    assert priorities == sorted(priorities, reverse=True)
+    quiet = predict(*tasks, "-q", "--rank", data=fetched)
+    assert quiet.stdout.split() == [str(document["task"]) for document in documents]
+
+
+def test_quiet_prints_the_segments_to_add(predict, fetched, world_tasks):
+    task = min(world_tasks)
+    (document,) = lines(predict(task, "--json", data=fetched))
+    result = predict(task, "-q", data=fetched)
+    assert [int(line) for line in result.stdout.split()] == document["add"]
+    assert result.stderr == ""
+
+
+def test_a_cell_stands_for_its_tasks(predict, cli, model, fetched, world_tasks, tiny_world, wire_server, tmp_path):
+    server = wire_server(tiny_world)
+    cell = next(iter(world_tasks.values()))["cell"]
+    data = shutil.copytree(fetched, tmp_path / "data")
+    words = ("predict", "--cell", cell, "--model", model, "--data", data, "--api", server.api_url, "--json")
+    result = cli(*words, env={"EWVAL_TOKEN": "secret"})
+    assert result.exit_code == 0, result.output
+    expected = sorted(task for task, record in world_tasks.items() if record["cell"] == cell)
+    assert [document["task"] for document in lines(result)] == expected
+
+
+def test_out_saves_everything_and_the_next_run_goes_on(predict, fetched, world_tasks, tmp_path):
+    from PIL import Image
+
+    from ewval.core.nrrd import decode_nrrd
+
+    first, second = sorted(world_tasks)[:2]
+    out = tmp_path / "out"
+    whole = predict(first, second, "--json", data=fetched)
+    assert predict(first, "--out", out, data=fetched).exit_code == 0
+    before = (out / str(first) / "prediction.json").stat().st_mtime_ns
+    resumed = predict(first, second, "--json", "--out", out, data=fetched)
+    assert resumed.exit_code == 0, resumed.output
+    assert resumed.stdout == whole.stdout
+    assert (out / str(first) / "prediction.json").stat().st_mtime_ns == before
+    folder = out / str(second)
+    document = json.loads((folder / "prediction.json").read_text())
+    verdicts = decode_nrrd((folder / "segments.nrrd").read_bytes(), what="segments.nrrd")
+    assert verdicts.shape == (256, 256, 256)
+    added = {score["id"]: score["voxels"] for score in document["segments"] if score["verdict"] == "add"}
+    assert int((verdicts == 2).sum()) == sum(added.values())
+    with np.load(folder / "masks.npz") as masks:
+        assert masks["probability"].shape == (64, 64, 64)
+    with Image.open(folder / "slices.png") as picture:
+        assert picture.width > 1000
+
+
+def test_out_that_holds_answers_of_other_options_is_refused(predict, fetched, world_tasks, tmp_path):
+    task = min(world_tasks)
+    assert predict(task, "--out", tmp_path / "out", data=fetched).exit_code == 0
+    result = predict(task, "--out", tmp_path / "out", "--loops", 2, data=fetched)
+    assert result.exit_code == 2
+    assert "holds answers made with another loops" in result.stderr
+
+
+def test_the_terminal_shows_a_table_of_segments(predict, fetched, world_tasks):
+    task = min(world_tasks)
+    result = predict(task, data=fetched)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"task {task}, cell {world_tasks[task]['cell']}, volume")
+    columns = [name.strip() for name in result.stdout.splitlines()[2].split("|")]
+    assert columns == ["", "segment", "voxels", "probability", "uncertainty", "verdict", "players", ""]
+    assert "review priority" in result.stdout
+
+
+def test_many_tasks_are_a_table_of_tasks(predict, fetched, world_tasks):
+    tasks = sorted(world_tasks)[:3]
+    result = predict(*tasks, data=fetched)
+    assert "|    task |" in result.stdout or "| task " in result.stdout
+    assert all(str(task) in result.stdout for task in tasks)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to predict"),
+        (("abc",), "'abc' is not a task id"),
+        (("7", "--cell", "x"), "'x' is not a cell id"),
+        (("7", "--json", "--segments"), "--json and --segments exclude each other"),
+        (("7", "--loops", "0"), "--loops"),
+        (("7", "--batch-size", "0"), "--batch-size"),
+        (("7", "--device", "gpu"), "none of auto, cpu, cuda"),
+    ],
+)
+def test_nonsense_is_exit_2(cli, tmp_path, words, said):
+    result = cli("predict", *words, "--data", tmp_path / "data")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_missing_model_is_one_line_and_exit_6(cli, tmp_path):
+    result = cli("predict", 7, "--model", "nobody", "--data", tmp_path / "data")
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert result.stderr.startswith("ewval: model nobody not found")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_device_that_is_not_there_is_exit_7(cli, model, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = cli("predict", 7, "--model", model, "--device", "cuda", "--data", tmp_path / "data")
+    assert result.exit_code == 7
