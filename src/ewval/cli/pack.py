@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def pack(
     volume_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[VOLUME_ID...|-]", help="Default: every raw volume.")
+        list[str] | None, typer.Argument(metavar="VOLUME_ID...|-", help="Default: every raw volume.")
     ] = None,
     data: Data = DATA_DEFAULT,
     factor: Annotated[int, typer.Option(help="Raw voxels per packed voxel along each edge: 1, 2, 4 or 8.")] = FACTOR,
@@ -86,15 +86,26 @@ def _document(packed: "PackSummary", checked: "VerifySummary | None", failed: "S
 
 
 def _text(packed: "PackSummary", checked: "VerifySummary | None") -> str:
-    if not (packed.done or packed.skipped or packed.failed):
-        line = "nothing to pack: there are no raw volumes; `ewval fetch` downloads them"
-    else:
-        line = f"packed {len(packed.done)} volumes, {packed.bytes / 1e6:.1f} MB, in {packed.seconds:.1f} s"
-        line += f"; {packed.skipped} were packed before" if packed.skipped else ""
-        line += f"; {len(packed.failed)} failed" if packed.failed else ""
+    lines = [_packed_text(packed)]
     if checked is not None:
-        line += f"\nverified {checked.verified} volumes in {checked.seconds:.1f} s; {len(checked.failed)} failed"
-    return line
+        line = f"verified {_volumes(checked.verified)} in {checked.seconds:.1f} s"
+        lines.append(line + (f"; {len(checked.failed)} failed" if checked.failed else ""))
+    return "\n".join(lines)
+
+
+def _packed_text(packed: "PackSummary") -> str:
+    before = f"{_volumes(packed.skipped)} {'was' if packed.skipped == 1 else 'were'} packed before"
+    if not (packed.done or packed.failed):
+        if packed.skipped:
+            return f"nothing to do: {before}"
+        return "nothing to pack: there are no raw volumes; `ewval fetch` downloads them"
+    line = f"packed {_volumes(len(packed.done))}, {packed.bytes / 1e6:.1f} MB, in {packed.seconds:.1f} s"
+    line += f"; {before}" if packed.skipped else ""
+    return line + (f"; {len(packed.failed)} failed" if packed.failed else "")
+
+
+def _volumes(count: int) -> str:
+    return f"{count} volume" if count == 1 else f"{count} volumes"
 
 
 def _report(failure: "Failure") -> None:

@@ -83,7 +83,8 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
     store = PackedStore(folder)
     packed = {volume for volume in volumes if store.has(volume)}
     todo = [v for v in volumes if v not in packed or (request.drop_raw and folder.raw(v).is_dir())]
-    progress.start(len(todo), unit="volumes")
+    if todo:
+        progress.start(len(todo), unit="volumes")
     call = partial(pack_volume, folder, factor=request.factor, drop_raw=request.drop_raw)
     done: list[int] = []
     failed: list[Failure] = []
