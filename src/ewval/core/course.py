@@ -25,8 +25,8 @@ from ewval.core.running import one_process, threads, together
 from ewval.core.volumes import VolumeQueue, is_packed, is_there
 
 BUCKET_CONNECTIONS = 32
-FILE_THREADS = 8
-"""Threads that verify and write files; they spend half of their time waiting for the disk."""
+FILE_THREADS = 4
+"""Threads that verify and write files; more of them would make the event loop, and so the pace, wait its turn."""
 NOTE_EVERY_S = 0.5
 
 
