@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,12 @@ from torch import Tensor
 from ewval.core.codec import encode
 from ewval.core.folder import DataFolder
 from ewval.core.split import Split, write_split
+from ewval.nn.distributed import Team
+from ewval.nn.evaluate import EvalRequest, score_parts
 from ewval.nn.evaluation.answerers import ModelAnswerer
+from ewval.nn.evaluation.output import Run, finish
+from ewval.nn.evaluation.panel import Models, make_panel
+from ewval.nn.evaluation.parts import PartFolder
 from ewval.nn.evaluation.tasks import TaskSet, read_tasks
 from ewval.nn.network import Network
 from ewval.nn.weights import Model, ModelCard
@@ -127,7 +133,27 @@ def ask(network: Network, tasks: TaskSet) -> ModelAnswerer:
     return ModelAnswerer(model_of(network), tasks.sources)
 
 
-@pytest.fixture
+def finished(network: Network, folder: DataFolder, out: Path, **options: Any) -> dict[str, Any]:
+    """Evaluate a network that has no weights, from parts to report; returns what stands in metrics.json."""
+    request = EvalRequest(folder, out, **{"loops": (1,), **options})
+    tasks = tasks_of(folder, request.side, limit=request.limit)
+    models, device = Models(model_of(network)), torch.device("cpu")
+    panel = make_panel(request, models, tasks, device=device)
+    parts = PartFolder(out / "parts", {})
+    parts.open()
+    score_parts(parts, tasks, panel.everyone, team=Team(0, 1, device))
+    return finish(Run(request, models.main.card, panel, tasks, parts, out, {}))
+
+
+@pytest.fixture(scope="session")
+def evaluated(bar_folder: DataFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished evaluation of a network that answers rightly where it sees membranes."""
+    out = tmp_path_factory.mktemp("evaluated")
+    finished(LookingNetwork(), bar_folder, out, loops=(2, 1))
+    return out
+
+
+@pytest.fixture(scope="session")
 def kit() -> ModuleType:
     """What stands in this file, for tests that cannot import it."""
     return sys.modules[__name__]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ewval.core.files import replacing
+from ewval.core.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,23 +56,16 @@ class Plot:
     width: float = 4.4
     height: float = 3.1
 
-    def svg(self) -> str:
-        """Return the plot as an SVG document, the same bytes each time."""
-        stream = io.BytesIO()
-        self._save(stream, format="svg", metadata={"Date": None})
-        return stream.getvalue().decode()
-
-    def png(self) -> bytes:
-        """Return the plot as a PNG."""
-        stream = io.BytesIO()
-        self._save(stream, format="png", dpi=144)
-        return stream.getvalue()
-
-    def _save(self, stream: io.BytesIO, **options: Any) -> None:
+    def render(self) -> "Rendered":
+        """Return the plot as SVG, the same bytes each time, and as PNG."""
         import matplotlib as mpl
 
+        svg, png = io.BytesIO(), io.BytesIO()
         with mpl.rc_context(STYLE):
-            self._figure().savefig(stream, **options)
+            figure = self._figure()
+            figure.savefig(svg, format="svg", metadata={"Date": None})
+            figure.savefig(png, format="png", dpi=144)
+        return Rendered(self.name, self.caption, svg.getvalue(), png.getvalue())
 
     def _figure(self) -> "Figure":
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -81,12 +74,28 @@ class Plot:
         figure = Figure(figsize=(self.width, self.height), layout="constrained")
         FigureCanvasAgg(figure)  # nothing else may choose a canvas that wants a screen
         self.draw(figure.add_subplot())
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # what was laid out once need not be laid out for each format
         return figure
 
 
-def save_plots(plots: list[Plot], folder: Path) -> None:
-    """Write each plot as PNG and SVG."""
-    for plot in plots:
-        for ending, content in (("svg", plot.svg().encode()), ("png", plot.png())):
-            with replacing(folder / f"{plot.name}.{ending}") as temporary:
-                temporary.write_bytes(content)
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A plot that has been drawn.
+
+    Args:
+        name: Of its files, without ending.
+        caption: What it shows, and how to read it.
+        svg: As an SVG document.
+        png: As a PNG.
+    """
+
+    name: str
+    caption: str
+    svg: bytes
+    png: bytes
+
+    def save(self, folder: Path) -> None:
+        """Write both forms."""
+        write_atomically(folder / f"{self.name}.svg", self.svg)
+        write_atomically(folder / f"{self.name}.png", self.png)

@@ -14,7 +14,6 @@ from ewval.core.errors import MissingError
 from ewval.core.files import replacing, write_atomically
 from ewval.core.progress import SILENT, Progress
 from ewval.nn.card import ModelCard
-from ewval.nn.evaluation.drawing import save_plots
 from ewval.nn.evaluation.gallery import best_tasks, exhibits, worst_tasks
 from ewval.nn.evaluation.guards import (
     MAX_TASKS,
@@ -140,7 +139,8 @@ def metrics_document(run: Run, totals: dict[str, Totals], guards: dict[str, Guar
 def write_report(run: Run, totals: dict[str, Totals], document: dict[str, Any]) -> None:
     """Write the plots, and report.html with the tasks that went worst and best."""
     plots = make_plots(document, totals)
-    save_plots(plots.all, run.out / "plots")
+    for plot in plots.all:
+        plot.save(run.out / "plots")
     main = totals[run.panel.main]
     answerer = run.panel.settings[run.panel.main]
     worst, best = (list(exhibits(chosen, run.tasks, answerer)) for chosen in (worst_tasks(main), best_tasks(main)))

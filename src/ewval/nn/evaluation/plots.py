@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ewval.nn.calibration import Calibration
-from ewval.nn.evaluation.drawing import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, RED, Plot
+from ewval.nn.evaluation.drawing import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, RED, Plot, Rendered
 from ewval.nn.evaluation.gathered import RATIO_COLUMNS
 from ewval.nn.evaluation.pictures import RATIO_BINS, SCATTERS, VOLUME_DECADES, Scatter
 from ewval.nn.evaluation.review import DOUBTED_SHARE, FIRST_SHARE, queue
@@ -30,13 +30,13 @@ class PlotSet:
         seed_system: The pictures of the 2019 seed system's analysis.
     """
 
-    headline: list[Plot]
-    calibration: list[Plot]
-    review: list[Plot]
-    seed_system: list[Plot]
+    headline: list[Rendered]
+    calibration: list[Rendered]
+    review: list[Rendered]
+    seed_system: list[Rendered]
 
     @property
-    def all(self) -> list[Plot]:
+    def all(self) -> list[Rendered]:
         """Every plot."""
         return [*self.headline, *self.calibration, *self.review, *self.seed_system]
 
@@ -45,12 +45,17 @@ def make_plots(document: Document, totals: Mapping[str, Totals]) -> PlotSet:
     """Return all plots of an evaluation; `document` is its metrics.json."""
     settings = {name: totals[name] for name in document["settings"]}
     main = next(iter(settings.values()))
+    seed_system = [*_histograms(settings), *(_scatter(main, scatter) for scatter in SCATTERS), _darkness(main)]
     return PlotSet(
-        headline=[_headline(document)],
-        calibration=[*_reliability(main), *_risk(main)],
-        review=[_maybe(main, document), _queue(main), _faults(main)],
-        seed_system=[*_histograms(settings), *(_scatter(main, scatter) for scatter in SCATTERS), _darkness(main)],
+        headline=_render([_headline(document)]),
+        calibration=_render([*_reliability(main), *_risk(main)]),
+        review=_render([_maybe(main, document), _queue(main), _faults(main)]),
+        seed_system=_render(seed_system),
     )
+
+
+def _render(plots: list[Plot]) -> list[Rendered]:
+    return [plot.render() for plot in plots]
 
 
 def _headline(document: Document) -> Plot:
@@ -186,6 +191,7 @@ def _histogram(name: str, settings: Mapping[str, Totals]) -> Plot:
             axes.stairs(totals.pictures.ratios[name], edges, fill=True, color=colour, alpha=0.35)
             axes.stairs(totals.pictures.ratios[name], edges, color=colour, linewidth=1.1, label=label)
         axes.set_yscale("symlog", linthresh=1)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set(xlim=(0, 1), xlabel=_words(name), ylabel="tasks (log)")
         axes.set_ylim(bottom=0)
         axes.set_title(_words(name).capitalize())
@@ -232,7 +238,10 @@ def _heat(axes: "Axes", x: Any, y: Any, counts: Any, *, label: str) -> None:
     shown = np.ma.masked_equal(counts.T, 0)
     top = max(int(counts.max()), 2)
     mesh = axes.pcolormesh(x, y, shown, cmap="viridis_r", norm=LogNorm(1, top), rasterized=True)
-    axes.figure.colorbar(mesh, ax=axes, label=f"{label} (log)", pad=0.01)
+    bar = axes.figure.colorbar(mesh, ax=axes, label=f"{label} (log)", pad=0.01)
+    decades = [10**power for power in range(10) if 10**power <= top]
+    bar.ax.minorticks_off()
+    bar.set_ticks(decades, labels=[f"{decade:,}" for decade in decades])
 
 
 def _edges(is_volume: bool, bins: int) -> Any:

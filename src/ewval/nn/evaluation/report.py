@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from ewval.core.pictures import COLOURS
-from ewval.nn.evaluation.drawing import Plot
+from ewval.nn.evaluation.drawing import Rendered
 from ewval.nn.evaluation.gallery import Exhibit
 from ewval.nn.evaluation.page import page, picture, table, tile
 from ewval.nn.evaluation.plots import PlotSet
@@ -213,8 +213,8 @@ def _definitions() -> str:
     return f"<h2>What the words mean</h2><dl>{entries}</dl>"
 
 
-def _plot(plot: Plot) -> str:
-    return picture(plot.svg().encode(), kind="image/svg+xml", alt=plot.caption, caption=plot.caption)
+def _plot(plot: Rendered) -> str:
+    return picture(plot.svg, kind="image/svg+xml", alt=plot.caption, caption=plot.caption)
 
 
 def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
