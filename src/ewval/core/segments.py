@@ -95,9 +95,12 @@ class SegmentTable:
         """
         rows = np.flatnonzero(np.isin(self.ids, list(verdicts)))
         rows = rows[np.lexsort((self.ids[rows], -self.probability[rows]))]
-        columns = (self.ids, self.voxels, self.probability, self.uncertainty)
-        values = zip(*(column[rows].tolist() for column in columns), strict=True)
-        return tuple(SegmentScore(*value, verdicts[value[0]]) for value in values)
+        ids, voxels = self.ids[rows].tolist(), self.voxels[rows].tolist()
+        chances = zip(self.probability[rows].tolist(), self.uncertainty[rows].tolist(), strict=True)
+        return tuple(
+            SegmentScore(segment, size, probability, uncertainty, verdicts[segment])
+            for segment, size, (probability, uncertainty) in zip(ids, voxels, chances, strict=True)
+        )
 
     @property
     def uncertainty(self) -> NDArray[np.float64]:

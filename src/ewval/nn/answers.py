@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ewval.core.doubts import Doubt, doubts
-from ewval.core.segments import DECIMALS, SegmentScore, agreement, review_priority
+from ewval.core.segments import DECIMALS, SegmentScore, Verdict, agreement, review_priority
 from ewval.nn.predict import TaskPrediction
 
 
@@ -94,6 +94,6 @@ def to_document(answer: Answer) -> dict[str, Any]:
 
 def _with_consensus(prediction: TaskPrediction, trace: Collection[int]) -> tuple[SegmentScore, ...]:
     """The candidates and what else the players chose; the latter is not joined to the seed, so it is rejected."""
-    verdicts = {score.id: score.verdict for score in prediction.segments}
-    others = (segment for segment in trace if segment not in verdicts and segment not in prediction.seed)
-    return prediction.table.scores({segment: "reject" for segment in others} | verdicts)
+    verdicts: dict[int, Verdict] = dict.fromkeys(set(trace) - set(prediction.seed), "reject")
+    verdicts |= {score.id: score.verdict for score in prediction.segments}
+    return prediction.table.scores(verdicts)
