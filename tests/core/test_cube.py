@@ -9,33 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ewval.core.cube import Sample, SampleBuilder, mask_of, masks_of, nearest_ancestors, overlap, shift_between
+from ewval.core.cube import KEPT_CUBES, Sample, SampleBuilder, nearest_ancestors, overlap, shift_between
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
 from ewval.core.tasks import TaskTable
 from worlds import MemoryStore, make_pair
 
 IDS = st.integers(0, 12)
-
-
-def as_array(ids: set[int] | list[int]) -> np.ndarray:
-    return np.array(sorted(ids), dtype=np.uint32)
-
-
-@given(st.sets(st.integers(0, 70_000), max_size=20), st.integers(0, 5))
-def test_a_mask_is_where_the_ids_are_without_the_boundary(ids: set[int], seed: int) -> None:
-    labels = np.random.Generator(np.random.PCG64(seed)).choice([0, 1, 2, 69_999 % 65_536, 65_535], (4, 5, 6))
-    labels = labels.astype(np.uint16)
-    expected = np.isin(labels.astype(np.int64), [i for i in ids if i != 0])
-    assert np.array_equal(mask_of(labels, as_array(ids)), expected)
-
-
-def test_several_sets_are_looked_up_at_once() -> None:
-    labels = np.arange(8, dtype=np.uint16)
-    first, second, none = masks_of(labels, as_array([1, 2]), as_array([2, 3]), as_array([]))
-    assert np.flatnonzero(first).tolist() == [1, 2]
-    assert np.flatnonzero(second).tolist() == [2, 3]
-    assert not none.any()
 
 
 def test_a_sample_holds_what_is_known_and_what_is_to_be_found() -> None:
@@ -124,6 +104,16 @@ def test_an_ancestor_without_an_answer_shows_its_seed() -> None:
     store = MemoryStore()
     context = SampleBuilder(TaskTable.from_records(pairs), store).build(2).context
     assert np.array_equal(context[1], store.segmentation(100) == 5)
+
+
+def test_samples_stay_the_same_when_their_volume_is_read_again() -> None:
+    count = KEPT_CUBES + 3
+    table = TaskTable.from_records([make_pair(i, volume=100 + i, seed=(i % 5 + 1,)) for i in range(1, count + 1)])
+    builder = SampleBuilder(table, MemoryStore())
+    first = [builder.build(task) for task in range(1, count + 1)]
+    for before, after in zip(first, map(builder.build, range(1, count + 1)), strict=True):
+        assert np.array_equal(before.seed, after.seed)
+        assert np.array_equal(before.labels, after.labels)
 
 
 def test_withheld_answers_leave_their_place_empty() -> None:

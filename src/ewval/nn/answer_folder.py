@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
-from ewval.core.cube import mask_of
+from ewval.core.voxels import mask_of
 from ewval.core.errors import DamagedError, UsageError
 from ewval.core.files import replacing, write_atomically
 from ewval.core.nrrd import encode_nrrd
