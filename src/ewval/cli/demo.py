@@ -1,5 +1,211 @@
 """`ewval demo`."""
 
+import json as json_
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-def demo() -> None:
-    """Being built."""
+import typer
+
+from ewval.cli.options import Json, Quiet
+from ewval.cli.output import Output, open_output
+from ewval.cli.progress import progress_bar
+from ewval.core.constants import DEFAULT_DATA, ENV_API, ENV_DEBUG, ENV_TOKEN, ENV_TOKEN_SEED_SYSTEM
+from ewval.core.errors import UsageError
+from ewval.core.files import write_atomically
+from ewval.core.folder import DataFolder
+
+if TYPE_CHECKING:
+    from ewval.core.sim.server import WireServer
+
+TOKEN = "demo-token"
+MARKER = "demo.json"
+"""Says that a folder belongs to the demo, and which ports its server had."""
+WORLD, RUN, SCORES, PREDICTIONS, PICTURE = "world", "run", "scores", "predictions", "slices.png"
+TRAIN_STEPS = 12
+TRAINED_ARCH = "lwunet"
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for all that the demo makes.", metavar="DIR")] = Path(
+        "ewval-demo"
+    ),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run all commands on a generated world, offline; the same command again continues."""
+    output = open_output(json=json, quiet=quiet, verbose=False)
+    marker = _claim(out)
+    from ewval.core.sim.server import WireServer
+
+    world = _world(out, quiet=quiet)
+    with WireServer(world, token=TOKEN, ports=marker) as server:
+        _remember(out, server)
+        shell = Shell(out, server.api_url, output)
+        model = _learn(shell)
+        task = _predict(shell, world, model)
+    _show(output, out, world, task)
+
+
+def _claim(out: Path) -> tuple[int, int]:
+    """Make the folder; return the ports that an earlier demo in it used, zeros where there was none.
+
+    Raises:
+        UsageError: It cannot be made, or holds other things.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is not a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / MARKER).is_file():
+            if any(out.iterdir()):
+                raise UsageError(f"--out {out} holds other things than a demo; choose a new or an empty folder")
+            write_atomically(out / MARKER, b"{}\n")
+        ports = json_.loads((out / MARKER).read_bytes()).get("ports", [0, 0])
+        return int(ports[0]), int(ports[1])
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written: {error.strerror}; choose another folder") from error
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
+        raise UsageError(f"{out / MARKER} is damaged; delete it or choose another --out") from error
+
+
+def _remember(out: Path, server: "WireServer") -> None:
+    """Keep the ports: what was fetched names them, and a demo that was interrupted asks there again."""
+    ports = [int(url.rpartition(":")[2]) for url in (server.api_url, server.bucket_url)]
+    write_atomically(out / MARKER, json_.dumps({"ports": ports}).encode() + b"\n")
+
+
+def _world(out: Path, *, quiet: bool) -> Path:
+    """Return the folder of the generated world, made where it is not complete yet."""
+    from ewval.core.sim.world import WorldSpec, generate_world
+    from ewval.core.sim.writing import REGISTRY, write_world
+
+    folder = out / WORLD
+    if not (folder / REGISTRY).is_file():
+        with progress_bar("generate a world", quiet=quiet) as progress:
+            world = generate_world(WorldSpec(), progress=progress)
+        with progress_bar("write it", quiet=quiet) as progress:
+            write_world(world, folder, progress=progress)
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Runs ewval commands as a user would: in the demo's folder, each one a process.
+
+    Args:
+        folder: Where they run.
+        api: URL of the server.
+        output: Where what they run is said.
+    """
+
+    folder: Path
+    api: str
+    output: Output
+
+    def run(self, *words: str) -> None:
+        """Run `ewval WORDS...`; a failure ends the demo with its exit code."""
+        self.say(f"\n$ ewval {' '.join(words)}")
+        command = [sys.executable, "-P", "-m", "ewval", *words, *(["--quiet"] if self.output.quiet else [])]
+        # The demo's own stdout is for its result where a script reads it.
+        stdout = sys.__stderr__ if self.output.json or self.output.quiet else None
+        ended = subprocess.run(command, cwd=self.folder, env=self._environment(), stdout=stdout, check=False)
+        if ended.returncode:
+            self.output.note(f"ewval: `ewval {words[0]}` ended with exit code {ended.returncode}, so the demo ends too")
+            raise typer.Exit(ended.returncode)
+
+    def say(self, text: str) -> None:
+        """Say something where a person reads it."""
+        if self.output.json:
+            self.output.note(text)
+        elif not self.output.quiet:
+            self.output.line(text)
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name == ENV_DEBUG or not (name.startswith("EWVAL_") or name == ENV_TOKEN_SEED_SYSTEM)
+        }
+        return kept | {ENV_API: self.api, ENV_TOKEN: TOKEN}
+
+
+def _learn(shell: Shell) -> str | None:
+    """Fetch, pack, index, train and eval; return the model to predict with, None for the packaged one."""
+    from ewval.nn.weights import packaged_models
+
+    packaged = packaged_models()
+    shell.say(f"Eyewire's place is taken by a server at {shell.api} ({ENV_API}); its token is in {ENV_TOKEN}.")
+    shell.run("fetch", "--registry", f"{WORLD}/cells.csv", "--api-rate", "500", "--bucket-rate", "5000")
+    shell.run("pack")
+    shell.run("index", "--split", "cell", "--test-fraction", "0.2", "--val-fraction", "0.05")
+    shell.run("train", "--run", RUN, "--steps", str(TRAIN_STEPS), "--batch-size", "2", *_init(packaged))
+    shell.run("eval", "--limit", "8", "--out", SCORES, *(("--compare", RUN) if packaged else ("--model", RUN)))
+    return None if packaged else RUN
+
+
+def _init(packaged: Sequence[str]) -> tuple[str, ...]:
+    """Return the options that make training begin with a packaged network."""
+    from ewval.nn.weights import load_model
+
+    for name in packaged:
+        if load_model(name).card.arch == TRAINED_ARCH:
+            return "--init", name
+    return ()
+
+
+def _predict(shell: Shell, world: Path, model: str | None) -> int:
+    """Predict the task that shows most; return its id."""
+    from ewval.core.sim.showcase import telling_task
+
+    split = _read(DataFolder(shell.folder / DEFAULT_DATA).split)
+    task = telling_task(world, split["test"] or split["train"])
+    shell.run("predict", str(task), "--out", PREDICTIONS, *(("--model", model) if model else ()))
+    return task
+
+
+def _show(output: Output, out: Path, world: Path, task: int) -> None:
+    """Draw the picture and say where everything is."""
+    from ewval.core.sim.showcase import Chosen, picture, read_truth
+
+    answer = _read(out / PREDICTIONS / str(task) / "prediction.json")
+    raw = DataFolder(out / DEFAULT_DATA).raw(answer["volume"])
+    chosen = Chosen(answer["seed"], read_truth(world)[task], answer["add"], answer["maybe"])
+    picture(raw, chosen).save(out / PICTURE)
+    found = sorted(set(chosen.truth) & set(chosen.add))
+    document = {
+        "task": task,
+        "truth": list(chosen.truth),
+        "found": found,
+        "picture": str(out / PICTURE),
+        "scores": str(out / SCORES / "report.html"),
+        "predictions": str(out / PREDICTIONS / str(task)),
+        "run": str(out / RUN),
+        "data": str(out / DEFAULT_DATA),
+        "world": str(world),
+    }
+    output.result(
+        document, text=_closing(document, missing=len(set(chosen.truth) - {*chosen.seed, *found})), ids=[out / PICTURE]
+    )
+
+
+def _closing(document: dict[str, Any], *, missing: int) -> str:
+    lines = [
+        f"\nTask {document['task']}: {len(document['found'])} segments of the neurite found, {missing} not.",
+        "Where the results are:",
+        f"  {document['picture']}: image, seed, truth and prediction of that task",
+        f"  {document['predictions']}: its masks and answer",
+        f"  {document['scores']}: how well the model does",
+        f"  {document['run']}: the training run",
+        f"  {document['data']}: what was fetched, packed and indexed",
+        f"  {document['world']}: the generated world, in Eyewire's wire format",
+    ]
+    return "\n".join(lines)
+
+
+def _read(path: Path) -> Any:
+    return json_.loads(path.read_bytes())

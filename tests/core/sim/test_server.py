@@ -172,6 +172,16 @@ def test_the_same_seed_spoils_the_same_requests(folder: Path) -> None:
     assert 8 <= sum(fault is not None for _, fault in first) <= 24
 
 
+def test_a_port_asked_for_is_taken_where_it_is_free(folder: Path) -> None:
+    with WireServer(folder) as first:
+        ports = (int(first.api_url.rpartition(":")[2]), int(first.bucket_url.rpartition(":")[2]))
+        with WireServer(folder, ports=ports) as second:
+            assert second.api_url != first.api_url
+            assert second.bucket_url != first.bucket_url
+    with WireServer(folder, ports=ports) as third:
+        assert (third.api_url, third.bucket_url) == (first.api_url, first.bucket_url)
+
+
 def test_latency_is_waited(folder: Path) -> None:
     with WireServer(folder, latency_s=0.2) as server:
         status(f"{server.bucket_url}/a")

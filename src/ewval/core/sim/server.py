@@ -54,6 +54,7 @@ class WireServer:
         token: Access token that the API wants: 401 without, 403 with another; None wants none.
         latency_s: Seconds before each answer.
         faults: What goes wrong.
+        ports: Of the API and the bucket; 0 for any that is free, which is also taken where one is in use.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class WireServer:
         token: str | None = "secret",
         latency_s: float = 0.0,
         faults: Faults | None = None,
+        ports: tuple[int, int] = (0, 0),
     ) -> None:
         self.token = token
         self.latency_s = latency_s
@@ -70,6 +72,7 @@ class WireServer:
         self.api_url = self.bucket_url = ""
         self._folder = WireFolder.at(folders)
         self._draw = FaultDraw(faults) if faults else None
+        self._ports = ports
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
         self._runners: list[web.AppRunner] = []
@@ -96,18 +99,22 @@ class WireServer:
         self._thread = None
 
     async def _start(self) -> None:
-        self.bucket_url = await self._serve([web.get("/{path:.+}", self._handler("bucket", self._bucket))])
-        self.api_url = await self._serve([web.get("/{path:.+}", self._handler("api", self._api))])
+        api, bucket = self._ports
+        self.bucket_url = await self._serve(self._handler("bucket", self._bucket), port=bucket)
+        self.api_url = await self._serve(self._handler("api", self._api), port=api)
 
-    async def _serve(self, routes: list[web.RouteDef]) -> str:
+    async def _serve(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *, port: int) -> str:
         application = web.Application()
-        application.add_routes(routes)
+        application.add_routes([web.get("/{path:.+}", handler)])
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        return f"http://{host}:{port}"
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError:  # in use
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, taken = runner.addresses[0][:2]
+        return f"http://{host}:{taken}"
 
     async def _close(self) -> None:
         for runner in self._runners:

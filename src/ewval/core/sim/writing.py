@@ -23,6 +23,8 @@ from ewval.core.sim.volumes import Origin, SimVolume
 from ewval.core.sim.wire import BUCKET
 from ewval.core.sim.world import World, side_by_side
 
+TRUTH = "truth.json"
+REGISTRY = "cells.csv"
 CREATED = "2016-09-20T10:45:00.000Z"
 COLUMNS = ("Cell ID", "Name", "Status", "Size", "Tags", "Notes")
 DROPPED = (
@@ -36,7 +38,9 @@ DROPPED = (
 
 
 def write_world(world: World, folder: Path, *, progress: Progress = SILENT) -> None:
-    """Write `world` to `folder`: `api/`, `volumes/` and the registry `cells.csv`, which comes last.
+    """Write `world` to `folder`: `api/`, `volumes/`, `truth.json` and the registry `cells.csv`, which comes last.
+
+    `truth.json` holds the true answer of each task, with the seed: {"task": [segments]}. No server tells it.
 
     Args:
         world: What to write.
@@ -52,7 +56,9 @@ def write_world(world: World, folder: Path, *, progress: Progress = SILENT) -> N
     side_by_side(write, world.volumes)
     for path, content in _replies(world):
         write_atomically(folder / "api" / "1.0" / path, json.dumps(content).encode())
-    write_atomically(folder / "cells.csv", _registry(world).encode())
+    truth = {str(task.id): task.answer for task in world.tasks}
+    write_atomically(folder / TRUTH, json.dumps(truth).encode())
+    write_atomically(folder / REGISTRY, _registry(world).encode())
 
 
 def _write_volume(world: World, volume: SimVolume, folder: Path) -> None:
