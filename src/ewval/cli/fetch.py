@@ -154,7 +154,7 @@ def _show(output: Output, request: "FetchRequest", summary: "FetchSummary") -> N
     }
     if summary.dropped:
         dropped = ", ".join(f"{count:,} {rule}" for rule, count in summary.dropped.items())
-        output.note(f"registry: left out {sum(summary.dropped.values()):,} rows: {dropped}")
+        output.note(f"registry: left out {_count(sum(summary.dropped.values()), 'row')}: {dropped}")
     if summary.error is None or output.json:
         output.result(document, text=_text(summary), ids=summary.tasks)
     if len(summary.failed) > 1 or summary.error is None:

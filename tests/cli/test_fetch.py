@@ -1,0 +1,217 @@
+"""`ewval fetch` as its users meet it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from ewval.core.sim.server import WireServer
+
+TOKEN = "s3ntinel/t+k"
+FAST = ("--api-rate", 2000, "--bucket-rate", 5000)
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wire-format folder with tasks and no volumes."""
+    folder = tmp_path_factory.mktemp("small")
+    for task in range(11, 31):
+        reply = {
+            "id": task,
+            "cell": 5,
+            "parent": None,
+            "prior": {"segments": {"3": 1}},
+            "data": {"segmentation": {"id": 900 + task}},
+            "full_path": f"{{BUCKET}}/Volume-{task}/",
+            "bounds": {"min": {"x": 0, "y": 0, "z": 0}},
+        }
+        write(folder / f"api/1.0/task/{task}.json", reply)
+        write(folder / f"api/1.0/task/{task}/aggregate.json", {"segments": {"3": 1.0}})
+    write(folder / "api/1.0/cell/5/tasks.json", {"tasks": [{"id": task} for task in range(11, 15)]})
+    (folder / "volumes").mkdir()
+    return folder
+
+
+def write(path: Path, document: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+
+
+@pytest.fixture
+def server(small: Path) -> Iterator[WireServer]:
+    with WireServer(small, token=TOKEN) as running:
+        yield running
+
+
+@pytest.fixture
+def run(cli: Cli, server: WireServer) -> Cli:
+    """Run `ewval fetch` against the server, fast."""
+    return lambda *words, **options: cli(
+        "fetch", *words, *FAST, env={"EWVAL_API": server.api_url, "EWVAL_TOKEN": TOKEN}, **options
+    )
+
+
+def test_a_fetch_says_what_it_did_and_the_next_that_there_is_nothing_to_do(run: Cli) -> None:
+    first = run("--cell", 5, "--metadata-only")
+    assert first.exit_code == 0
+    assert re.fullmatch(r"fetched 4 tasks and 0 volumes, 0\.0 MB, in \d+\.\d s\n", first.stdout)
+    second = run("--cell", 5, "--metadata-only")
+    assert second.exit_code == 0
+    assert second.stdout == "nothing to do: 4 tasks and all that belongs to them are there\n"
+
+
+def test_json_is_one_document_in_the_form_of_the_contract(run: Cli) -> None:
+    result = run(11, 99, "--metadata-only", "--json")
+    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert {"done": 1, "skipped": 0, "absent": 0}.items() <= document.items()
+    assert document["seconds"] > 0
+    assert document["bytes"] > 0
+    assert [(item["id"], item["kind"]) for item in document["failed"]] == [(99, "task")]
+
+
+def test_quiet_prints_the_ids_that_are_there_and_nothing_else(run: Cli) -> None:
+    result = run(12, 11, "--metadata-only", "-q")
+    assert (result.stdout, result.stderr) == ("11\n12\n", "")
+
+
+def test_ids_come_from_stdin_with_comments(run: Cli) -> None:
+    assert run("-", "--metadata-only", "-q", input="12  # twelve\n\n# none\n13\n").stdout == "12\n13\n"
+
+
+def test_what_failed_is_listed_in_a_file_that_the_next_run_takes(run: Cli, server: WireServer, tmp_path: Path) -> None:
+    result = run(11, 98, 99, "--metadata-only")
+    assert result.exit_code == 3
+    assert "ewval: task 98 failed: task 98 not found" in result.stderr
+    listed = (tmp_path / "ewval-data" / "failed.txt").read_text()
+    reason = f"not found; {server.api_url} does not know it"
+    assert listed == f"98  # task 98 {reason}\n99  # task 99 {reason}\n"
+    again = run("-", "--metadata-only", input=listed)
+    assert again.exit_code == 6
+    assert run(11, "--metadata-only").exit_code == 0
+    assert not (tmp_path / "ewval-data" / "failed.txt").exists()
+
+
+def test_a_task_whose_volume_is_missing_is_listed(run: Cli, tmp_path: Path) -> None:
+    result = run(11)
+    assert result.exit_code == 3
+    assert "ewval: volume 911 failed: segmentation.lzma of volume 911 not found" in result.stderr
+    assert (tmp_path / "ewval-data" / "failed.txt").read_text().startswith("11  # segmentation.lzma of volume 911")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        ((), 2, "nothing is asked for: name task ids, --cell ID or --registry CSV"),
+        (("x",), 2, "'x' is not a task id: ids are positive whole numbers"),
+        (("--cell", "-5"), 2, "'-5' is not a cell id"),
+        ((7, "--context", "-1"), 2, "--context counts ancestors, 0 to 100"),
+        ((7, "--api-rate", "0"), 2, "--api-rate is requests per second"),
+        ((7, "--drop-raw"), 2, "--drop-raw without --pack"),
+        ((7, "--api", "eyewire.org"), 2, "--api should be a URL such as https://eyewire.org"),
+        (("--registry", "none.csv"), 6, "registry none.csv not found"),
+        ((7, "--api", "http://127.0.0.1:9"), 5, "cannot reach http://127.0.0.1:9/1.0/task/7: connection refused"),
+        ((99, "--metadata-only"), 6, "task 99 not found"),
+        (("--cell", 99), 6, "cell 99 not found"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(
+    cli: Cli, server: WireServer, words: tuple[object, ...], code: int, line: str
+) -> None:
+    env = {"EWVAL_API": server.api_url, "EWVAL_TOKEN": TOKEN}
+    result = cli("fetch", *words, env=env)
+    assert result.exit_code == code
+    lines = [text for text in result.stderr.splitlines() if text.startswith("ewval: ")]
+    assert line in lines[-1]
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("env", "line"), [({"EWVAL_TOKEN": "wrong"}, "the token was refused (403) by"), ({}, "no Eyewire token is set")]
+)
+def test_a_token_that_is_no_good_is_exit_4(cli: Cli, server: WireServer, env: dict[str, str], line: str) -> None:
+    result = cli("fetch", 11, "--api", server.api_url, env=env)
+    assert result.exit_code == 4
+    assert line in result.stderr
+
+
+def test_nothing_is_created_where_nothing_can_be_done(cli: Cli, tmp_path: Path) -> None:
+    assert cli("fetch", "--registry", "none.csv").exit_code == 6
+    assert cli("fetch", "-", input="\n".join(map(str, range(1, 6000)))).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_than_ten_thousand_requests_need_yes(run: Cli, server: WireServer) -> None:
+    result = run("-", input="\n".join(map(str, range(1, 6001))))
+    assert result.exit_code == 2
+    expected = "ewval: this takes about 12,000 requests to Eyewire; --dry-run shows what, --yes agrees\n"
+    assert result.stderr == expected
+    assert server.requests == []
+
+
+def test_a_dry_run_tells_the_cost_and_fetches_nothing(run: Cli, tmp_path: Path) -> None:
+    text = run("--cell", 5, "--dry-run")
+    assert text.stdout.startswith("would fetch 4 tasks and up to 4 volumes: 1,040 requests, 1,032 files, 36.0 MB")
+    document = json.loads(run("--cell", 5, "--dry-run", "--json").stdout)
+    assert {"tasks": 4, "volumes": 4, "files": 1032, "bytes": 36_000_000}.items() <= document.items()
+    assert document["seconds"] > 0
+    assert not (tmp_path / "ewval-data").exists()
+
+
+def test_registry_rows_that_were_left_out_are_counted(run: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("Cell ID,Name,Status,Size,Tags\n5,a,Completed,9,{}\n6,b,Active,9,{}\n")
+    result = run("--registry", "cells.csv", "--metadata-only")
+    assert result.exit_code == 0
+    assert "registry: left out 1 row: 1 not completed\n" in result.stderr
+
+
+def test_the_contact_is_sent_along(run: Cli, server: WireServer) -> None:
+    run(11, "--metadata-only", "--contact", "me@lab.org")
+    assert server.requests[0].user_agent.endswith("; me@lab.org)")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_the_state_and_says_how_to_go_on(server: WireServer, tmp_path: Path, number: int) -> None:
+    words = ["fetch", "--cell", "5", "--metadata-only", "--api-rate", "3", "--data", str(tmp_path / "d")]
+    env = os.environ | {"EWVAL_API": server.api_url, "EWVAL_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "ewval", *words]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while len(server.requests) < 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stdout == ""
+    assert stderr.splitlines()[-1] == f"interrupted; what is complete is saved; continue with: ewval {' '.join(words)}"
+    done = len({request.path for request in server.requests})
+    again = subprocess.run([*command, "--api-rate", "1000"], env=env, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0
+    assert len(server.requests) <= done + 2 * 4  # what was complete was not asked for again
+
+
+def test_the_token_stands_nowhere_but_in_the_queries_of_the_api(server: WireServer, tmp_path: Path) -> None:
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN + "\n")
+    words = ["fetch", "11", "99", "-v", "--data", str(tmp_path / "d"), "--token-file", str(token_file)]
+    command = [sys.executable, "-m", "ewval", *words, "--api", server.api_url]
+    result = subprocess.run(command, env=os.environ | {"EWVAL_DEBUG": "1"}, capture_output=True, timeout=60)
+    assert result.returncode == 3
+    written = b"".join(path.read_bytes() for path in (tmp_path / "d").rglob("*") if path.is_file())
+    for seen in (result.stdout, result.stderr, written):
+        assert b"s3ntinel" not in seen
+    assert b"GET http://127.0.0.1" in result.stderr  # the log was on
+    for request in server.requests:
+        assert request.token == (TOKEN if request.host == "api" else None)
+    assert {request.host for request in server.requests} == {"api", "bucket"}
