@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,13 @@ def view_volume(volume: int, packed: NDArray[np.uint16], *, full: NDArray[np.uin
         return VolumeView(volume, "packed", pool_packed(packed), pairs)
     pooling = pool_full(full)
     return VolumeView(volume, "full", pooling, _with_small_segments(pairs, pooling, packed))
+
+
+class ViewSource(Protocol):
+    """Where the views of volumes come from."""
+
+    def view(self, volume: int, packed: NDArray[np.uint16]) -> VolumeView:
+        """Return the view of `volume`, whose packed segmentation is `packed`."""
 
 
 class VolumeSource:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ewval.core.cube import Sample
 from ewval.core.doubts import BLACK_VALUE
 from ewval.core.segments import DECIMALS, SegmentScore, SegmentTable, Thresholds, decide, review_priority
-from ewval.core.views import Resolution, VolumeSource, VolumeView
+from ewval.core.views import Resolution, ViewSource, VolumeSource, VolumeView
 from ewval.nn.looks import ALL_FLIPS, NO_FLIP, VoxelMaps, voxel_maps
 from ewval.nn.weights import Model
 
@@ -78,7 +78,7 @@ def predict_samples(
     model: Model | Sequence[Model],
     samples: Iterable[Sample],
     *,
-    sources: VolumeSource,
+    sources: ViewSource,
     seeds: SeedLookup | None = None,
     loops: int | None = None,
     tta: bool = False,
