@@ -40,7 +40,7 @@ def test_the_report_holds_everything_itself(evaluated):
 
 def test_the_report_shows_tables_plots_guards_and_tasks(evaluated):
     html = (evaluated / "report.html").read_text()
-    assert html.count("<table>") == 4
+    assert html.count("<table>") == 3
     assert html.count("data:image/svg+xml") == PLOTS
     assert html.count("data:image/jpeg") == 4  # the best; nothing was wrong, so no worst
     for text in (
@@ -75,7 +75,7 @@ def test_every_plot_is_there_as_png_and_svg(evaluated):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def test_chromium_shows_it_without_an_error_or_a_request(evaluated, tmp_path):
     visit = open_page(evaluated / "report.html", tmp_path)
-    assert visit.dom.count("<table>") == 4
+    assert visit.dom.count("<table>") == 3
     assert visit.dom.count("<img") == PLOTS + 4
     assert visit.console == []
     assert visit.requests == set()

@@ -1,8 +1,7 @@
 """Whoever answers tasks: models, and the baselines that any model has to beat."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.segments import reachable
 from ewval.core.views import VolumeSource
-from ewval.nn.evaluation.evidence import Evidence, contact_evidence
+from ewval.nn.evaluation.evidence import EvidenceCache
 from ewval.nn.evaluation.scoring import Guess, Question, named_segments
 from ewval.nn.predict import TaskPrediction, predict_samples
 from ewval.nn.weights import Model
@@ -91,7 +90,7 @@ class Growth:
     """
 
     threshold: float
-    evidence: "EvidenceCache" = field(default_factory=lambda: EvidenceCache(), compare=False)
+    evidence: EvidenceCache
 
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
         """Return what can be reached from each seed."""
@@ -103,28 +102,6 @@ class Growth:
         seed = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
         seed[list(question.seed)] = True
         return frozenset(np.flatnonzero(reachable(crossed, seed=seed, accepted=np.ones_like(seed))).tolist())
-
-
-class EvidenceCache:
-    """Keeps the evidence of the latest volumes, since tasks come ordered by volume.
-
-    Args:
-        size: Volumes to keep.
-    """
-
-    def __init__(self, size: int = 4) -> None:
-        self._size = size
-        self._kept: OrderedDict[int, Evidence] = OrderedDict()
-
-    def of(self, question: Question) -> Evidence:
-        """Return the evidence at the boundaries of the question's volume."""
-        volume = question.sample.volume
-        if volume not in self._kept:
-            self._kept[volume] = contact_evidence(question.sample.image, question.sample.labels)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(volume)
-        return self._kept[volume]
 
 
 def _neighbours(question: Question) -> list[int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.voxels import mask_of
 from ewval.core.pictures import Overlay, centre_of, draw_slices
+from ewval.core.voxels import mask_of
 from ewval.nn.evaluation.answerers import Answerer
 from ewval.nn.evaluation.scoring import Guess, Question, Truth
 from ewval.nn.evaluation.tasks import TaskSet

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from ewval.nn.evaluation.answerers import EvidenceCache, Growth
+from ewval.nn.evaluation.answerers import Growth
+from ewval.nn.evaluation.evidence import EvidenceCache
 from ewval.nn.evaluation.scoring import Question, Truth
 from ewval.nn.evaluation.tasks import Int64s, TaskSet
 from ewval.nn.metrics import segment_metrics
 
 TUNING_TASKS = 64
-THRESHOLDS = tuple(np.linspace(-3.0, 1.0, 41).round(2).tolist())
+THRESHOLDS = tuple(np.linspace(-0.6, 0.2, 41).round(2).tolist())
 UNTUNED = 0.0
-"""Where no task is left to tune on: cross where the contact is as bright as the insides."""
+"""Where no task is left to tune on: cross where the contact is no darker than what lies behind it."""
 
 
 def tune_growth(tasks: TaskSet, *, seed: int) -> tuple[Growth, str]:
@@ -25,7 +26,7 @@ def tune_growth(tasks: TaskSet, *, seed: int) -> tuple[Growth, str]:
         chosen = _with_something_to_add(tasks, ids, seed=seed)
         if len(chosen):
             return _best(tasks, chosen), f"{len(chosen)} tasks of the {side} side"
-    return Growth(UNTUNED), "nothing: no task is left to tune on"
+    return Growth(UNTUNED, EvidenceCache(tasks.sources)), "nothing: no task is left to tune on"
 
 
 def _with_something_to_add(tasks: TaskSet, ids: Int64s, *, seed: int) -> Int64s:
@@ -42,7 +43,7 @@ def _with_something_to_add(tasks: TaskSet, ids: Int64s, *, seed: int) -> Int64s:
 
 
 def _best(tasks: TaskSet, chosen: Int64s) -> Growth:
-    growth, scores = Growth(UNTUNED, EvidenceCache()), np.zeros(len(THRESHOLDS))
+    growth, scores = Growth(UNTUNED, EvidenceCache(tasks.sources)), np.zeros(len(THRESHOLDS))
     for question, truth in tasks.questions(chosen):
         scores += [_score(replace(growth, threshold=value), question, truth) for value in THRESHOLDS]
     return replace(growth, threshold=THRESHOLDS[int(scores.argmax())])

@@ -10,7 +10,7 @@ STYLE = """
 * { box-sizing:border-box; }
 body { margin:0; background:var(--page); color:var(--ink); font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
   "Helvetica Neue",Arial,sans-serif; }
-main { max-width:1080px; margin:0 auto; padding:20px 16px 64px; }
+main { max-width:1120px; margin:0 auto; padding:20px 16px 64px; }
 h1 { font-size:1.6rem; line-height:1.25; margin:.2rem 0; } h2 { font-size:1.2rem; margin:2.4rem 0 .4rem; }
 h3 { font-size:1rem; margin:1.4rem 0 .3rem; } p { margin:.4rem 0; } .soft { color:var(--soft); font-size:.92rem; }
 .card { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:14px 16px; margin:12px 0; }
@@ -20,10 +20,10 @@ h3 { font-size:1rem; margin:1.4rem 0 .3rem; } p { margin:.4rem 0; } .soft { colo
 .tile b { display:block; font-size:1.55rem; line-height:1.2; font-variant-numeric:tabular-nums; }
 .scroll { overflow-x:auto; background:var(--card); border:1px solid var(--line); border-radius:10px; margin:12px 0; }
 table { border-collapse:collapse; width:100%; font-size:.92rem; font-variant-numeric:tabular-nums; }
-th,td { padding:7px 12px; text-align:right; white-space:nowrap; border-bottom:1px solid var(--line); }
+th,td { padding:7px 10px; text-align:right; white-space:nowrap; border-bottom:1px solid var(--line); }
 th { color:var(--soft); font-weight:600; vertical-align:bottom; } tr:last-child td { border-bottom:0; }
 th:first-child,td:first-child { text-align:left; position:sticky; left:0; background:var(--card); }
-td.text { text-align:left; white-space:normal; min-width:14rem; } tr.main td { font-weight:600; }
+tr.main td { font-weight:600; }
 td small { color:var(--soft); font-weight:400; display:block; line-height:1.2; }
 figure { margin:0; background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px; }
 figure img { display:block; width:100%; height:auto; } figcaption { color:var(--soft); font-size:.85rem; padding:4px; }
@@ -60,7 +60,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, main_rows: i
     """Return a table that scrolls sideways where it must; cells are HTML, the first `main_rows` rows stand out."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join(
-        f"<tr{' class=main' if number < main_rows else ''}>{''.join(map(_cell, row))}</tr>"
+        f"<tr{' class=main' if number < main_rows else ''}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
         for number, row in enumerate(rows)
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -69,7 +69,3 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, main_rows: i
 def tile(number: str, text: str) -> str:
     """Return one figure that stands out, and what it is."""
     return f'<div class="tile"><b>{escape(number)}</b><span class="soft">{escape(text)}</span></div>'
-
-
-def _cell(content: str) -> str:
-    return f"<td>{content}</td>" if not content.startswith("<td") else content

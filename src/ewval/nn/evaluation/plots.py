@@ -79,7 +79,7 @@ def _headline(document: Document) -> Plot:
     caption = (
         "Segments to be added, weighed by volume, on tasks with something to add; lines are 95 % intervals by cell."
     )
-    return Plot("segment-f1", caption, draw, width=6.4, height=0.9 + 0.36 * max(len(shown), 1))
+    return Plot("segment-f1", caption, draw, width=5.4, height=0.8 + 0.32 * max(len(shown), 1))
 
 
 def _reliability(totals: Totals) -> list[Plot]:

@@ -47,8 +47,8 @@ DEFINITIONS = {
     "volume in the tenth of the tasks that ask most urgently; drawn by lot it would be 10 %.",
     "Faulty traces": "The players' trace with one segment taken out or a foreign neighbour added, larger segments more "
     "often. AUROC: how often a faulty trace asks for review more urgently than a whole one.",
-    "Growth by image evidence": "Crosses every contact of two segments that is bright enough, its threshold chosen on "
-    "validation tasks.",
+    "Growth by image evidence": "Crosses every contact of two segments that is hardly darker than what lies behind it; "
+    "how much darker it may be is chosen on validation tasks.",
 }
 
 
@@ -95,17 +95,19 @@ def _headline(document: Document, plots: PlotSet) -> Iterator[str]:
     yield table(columns, map(_who, everyone.items()), main_rows=len(document["settings"]))
     extend = next(iter(everyone.values()))["segment"]["extend"]["tasks"]
     yield f'<p class="soft">F1, precision and recall by volume on the {extend:,} tasks with something to add.</p>'
+    for name, figures in everyone.items():
+        if "note" in figures:
+            yield f'<p class="soft">{escape(name.capitalize())}: {escape(figures["note"])}.</p>'
     yield from _ahead(document)
 
 
 def _who(row: tuple[str, Document]) -> list[str]:
     name, figures = row
     segment, interval = figures["segment"], figures["ci95"]
-    note = f"<small>{escape(figures['note'])}</small>" if "note" in figures else ""
     extend = [_with_interval(segment["extend"][key], interval.get(f"segment.extend.{key}")) for key in _EXTEND]
     everything = _with_interval(segment["all"]["volume_f1"], interval.get("segment.all.volume_f1"))
     voxels = [_with_interval(figures[key], interval.get(key)) for key in ("iou", "seedless_iou")]
-    return [escape(name) + note, *extend, everything, *voxels]
+    return [escape(name), *extend, everything, *voxels]
 
 
 _EXTEND = ("volume_f1", "count_f1", "volume_precision", "volume_recall")
@@ -121,15 +123,12 @@ def _ahead(document: Document) -> Iterator[str]:
 
 def _guards(document: Document) -> Iterator[str]:
     yield '<h2>Can it be believed?</h2><p class="soft">Checked on at most 64 tasks.</p>'
-    rows = [
-        [
-            f'<td class="text">{GUARD_TITLES[name]}</td>',
-            f'<span class="state {guard["state"]}">{guard["state"]}</span>',
-            f'<td class="text">{escape(guard["reason"])}</td>',
-        ]
+    cards = (
+        f'<div class="tile"><span class="state {guard["state"]}">{guard["state"]}</span>'
+        f'<p><strong>{GUARD_TITLES[name]}</strong></p><p class="soft">{escape(guard["reason"])}</p></div>'
         for name, guard in document["guards"].items()
-    ]
-    yield table(("guard", "", ""), rows)
+    )
+    yield f'<div class="tiles">{"".join(cards)}</div>'
 
 
 def _review(document: Document, plots: PlotSet) -> Iterator[str]:
