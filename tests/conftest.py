@@ -83,3 +83,24 @@ def raw_volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("raw") / "volume"
     write_raw(folder, make_image(), segmentation=to_alone(make_labels().tobytes()))
     return folder
+
+
+@pytest.fixture(scope="session")
+def bar_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The `DataFolder` of bars.py, whose right answers are known by construction; never write into it."""
+    from bars import write_bar_folder
+    from ewval.core.folder import DataFolder
+
+    root = tmp_path_factory.mktemp("bars")
+    write_bar_folder(root)
+    return DataFolder(root)
+
+
+@pytest.fixture(scope="session")
+def evaluated(bar_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished evaluation of a network that answers rightly where it sees membranes."""
+    from bars import LookingNetwork, finished
+
+    out = tmp_path_factory.mktemp("evaluated")
+    finished(LookingNetwork(), bar_folder, out, loops=(2, 1))
+    return out

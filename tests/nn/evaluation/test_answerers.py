@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bars import bars, brightness, tasks_of
 from ewval.nn.evaluation.answerers import AllTouching, SeedAlone
 from ewval.nn.evaluation.evidence import contact_evidence
 from ewval.nn.evaluation.growth import UNTUNED, tune_growth
@@ -12,23 +13,23 @@ def question_of(tasks, *, neuron):
     return tasks.question(int(tasks.ids[neuron]))
 
 
-def test_the_seed_alone_adds_nothing(bar_folder, kit):
-    question, truth = question_of(kit.tasks_of(bar_folder), neuron=1)
+def test_the_seed_alone_adds_nothing(bar_folder):
+    question, truth = question_of(tasks_of(bar_folder), neuron=1)
     [guess] = SeedAlone().answer([question])
     assert guess.chosen == frozenset()
     assert np.array_equal(guess.voxels, question.sample.seed)
     assert truth.true == {6, 7, 8}
 
 
-def test_all_touching_segments_are_the_neighbours_of_the_seed(bar_folder, kit):
-    question, _ = question_of(kit.tasks_of(bar_folder), neuron=1)
+def test_all_touching_segments_are_the_neighbours_of_the_seed(bar_folder):
+    question, _ = question_of(tasks_of(bar_folder), neuron=1)
     [guess] = AllTouching().answer([question])
     assert question.seed == (5,)
     assert guess.chosen == {1, 6, 9, 21}  # one row back, along, one row on, one layer down
 
 
-def test_growth_over_bright_contacts_follows_the_neuron(bar_folder, kit):
-    tasks = kit.tasks_of(bar_folder)
+def test_growth_over_bright_contacts_follows_the_neuron(bar_folder):
+    tasks = tasks_of(bar_folder)
     growth, tuned_on = tune_growth(tasks, seed=0)
     assert tuned_on == "12 tasks of the val side"
     for neuron in range(15):
@@ -38,15 +39,15 @@ def test_growth_over_bright_contacts_follows_the_neuron(bar_folder, kit):
         assert np.array_equal(guess.voxels, truth.target)
 
 
-def test_growth_is_never_tuned_on_what_is_scored(bar_folder, kit):
-    assert tune_growth(kit.tasks_of(bar_folder, "val"), seed=0)[1] == "24 tasks of the train side"
-    growth, tuned_on = tune_growth(kit.tasks_of(bar_folder, "all"), seed=0)
+def test_growth_is_never_tuned_on_what_is_scored(bar_folder):
+    assert tune_growth(tasks_of(bar_folder, "val"), seed=0)[1] == "24 tasks of the train side"
+    growth, tuned_on = tune_growth(tasks_of(bar_folder, "all"), seed=0)
     assert (growth.threshold, tuned_on) == (UNTUNED, "nothing: no task is left to tune on")
 
 
-def test_evidence_is_zero_without_a_membrane_and_negative_at_one(kit):
-    labels = kit.bars()
-    image = kit.brightness(labels, rng=np.random.default_rng(0))
+def test_evidence_is_zero_without_a_membrane_and_negative_at_one():
+    labels = bars()
+    image = brightness(labels, rng=np.random.default_rng(0))
     evidence = contact_evidence(image, labels)
     along = np.diff(evidence.pairs, axis=1)[:, 0] == 1  # bars of one neuron follow one another
     assert len(evidence.pairs) == 144

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bars import ConstantNetwork, CopyNetwork, LookingNetwork, RowNetwork, ask, tasks_of
 from ewval.core.cube import Sample, SampleBuilder, mask_of
 from ewval.nn.evaluation.guards import Probe, own_answer, shuffled_image, split_overlap, zeroed_context
 from ewval.nn.metrics import segment_metrics
@@ -37,24 +38,24 @@ def probe_of(tasks, answerer):
     return Probe(tasks, np.array(ids), np.array(scores), np.zeros(len(ids)))
 
 
-def test_inputs_do_not_depend_on_the_own_answer(bar_folder, kit):
-    tasks = kit.tasks_of(bar_folder)
+def test_inputs_do_not_depend_on_the_own_answer(bar_folder):
+    tasks = tasks_of(bar_folder)
     guard = own_answer(tasks, tasks.ids)  # among them are ancestors of one another, whose answers are rightly seen
     assert (guard.state, guard.value) == ("pass", 0.0)
     assert guard.reason == "changing the answers of 15 tasks changed none of their inputs"
 
 
-def test_the_leak_of_the_seed_system_fails_the_guard(bar_folder, kit):
-    tasks = leaky(kit.tasks_of(bar_folder))
+def test_the_leak_of_the_seed_system_fails_the_guard(bar_folder):
+    tasks = leaky(tasks_of(bar_folder))
     guard = own_answer(tasks, tasks.ids)
     assert guard.state == "fail"
     assert guard.value == 15
     assert guard.reason == f"the answer of task {tasks.ids[0]} reaches its own input"
 
 
-def test_a_copy_of_the_leaked_answer_fails_without_context(bar_folder, kit):
-    tasks = leaky(kit.tasks_of(bar_folder))
-    answerer = kit.ask(kit.CopyNetwork(), tasks)
+def test_a_copy_of_the_leaked_answer_fails_without_context(bar_folder):
+    tasks = leaky(tasks_of(bar_folder))
+    answerer = ask(CopyNetwork(), tasks)
     probe = probe_of(tasks, answerer)
     assert probe.score.mean() == 1.0
     guard = zeroed_context(probe, answerer)
@@ -62,38 +63,38 @@ def test_a_copy_of_the_leaked_answer_fails_without_context(bar_folder, kit):
     assert guard.reason == "volume F1 1.000, without context 0.000: the answers came from the context"
 
 
-def test_a_model_that_needs_no_context_passes(bar_folder, kit):
-    tasks = kit.tasks_of(bar_folder)
-    answerer = kit.ask(kit.RowNetwork(), tasks)
+def test_a_model_that_needs_no_context_passes(bar_folder):
+    tasks = tasks_of(bar_folder)
+    answerer = ask(RowNetwork(), tasks)
     assert zeroed_context(probe_of(tasks, answerer), answerer).state == "pass"
 
 
-def test_a_model_that_looks_falls_on_shuffled_images(bar_folder, kit):
-    tasks = kit.tasks_of(bar_folder)
-    answerer = kit.ask(kit.LookingNetwork(), tasks)
+def test_a_model_that_looks_falls_on_shuffled_images(bar_folder):
+    tasks = tasks_of(bar_folder)
+    answerer = ask(LookingNetwork(), tasks)
     guard = shuffled_image(probe_of(tasks, answerer), answerer)
     assert (guard.state, guard.value) == ("pass", 0.0)
 
 
-def test_a_model_that_does_not_look_fails_on_shuffled_images(bar_folder, kit):
-    tasks = kit.tasks_of(bar_folder)
-    answerer = kit.ask(kit.RowNetwork(), tasks)
+def test_a_model_that_does_not_look_fails_on_shuffled_images(bar_folder):
+    tasks = tasks_of(bar_folder)
+    answerer = ask(RowNetwork(), tasks)
     guard = shuffled_image(probe_of(tasks, answerer), answerer)
     assert (guard.state, guard.value) == ("fail", 1.0)
     assert guard.reason.endswith("the image hardly matters")
 
 
 @pytest.mark.parametrize("guard", [shuffled_image, zeroed_context])
-def test_a_model_no_better_than_the_seed_proves_nothing(bar_folder, kit, guard):
-    tasks = kit.tasks_of(bar_folder)
-    answerer = kit.ask(kit.ConstantNetwork(), tasks)
+def test_a_model_no_better_than_the_seed_proves_nothing(bar_folder, guard):
+    tasks = tasks_of(bar_folder)
+    answerer = ask(ConstantNetwork(), tasks)
     outcome = guard(probe_of(tasks, answerer), answerer)
     assert (outcome.state, outcome.value) == ("inconclusive", None)
     assert outcome.reason == "the model does not beat the seed alone by its interval"
 
 
-def test_a_volume_on_both_sides_fails(bar_folder, kit):
-    tasks = kit.tasks_of(bar_folder)
+def test_a_volume_on_both_sides_fails(bar_folder):
+    tasks = tasks_of(bar_folder)
     assert split_overlap(tasks).state == "pass"
     mixed = replace(tasks, split=replace(tasks.split, train=np.append(tasks.split.train, 4003), rule="volume"))
     guard = split_overlap(mixed)
@@ -101,8 +102,8 @@ def test_a_volume_on_both_sides_fails(bar_folder, kit):
     assert guard.reason == "volume 14 is tested and was learned from"
 
 
-def test_a_split_by_cell_may_share_volumes_but_no_cell(bar_folder, kit):
-    tasks = kit.tasks_of(bar_folder)
+def test_a_split_by_cell_may_share_volumes_but_no_cell(bar_folder):
+    tasks = tasks_of(bar_folder)
 
     # Tasks 4003 to 4005 are one tree of parents, which stands for a cell here.
     def by_cell(learned):
@@ -113,6 +114,6 @@ def test_a_split_by_cell_may_share_volumes_but_no_cell(bar_folder, kit):
     assert by_cell([4005, 4006]).state == "fail"
 
 
-def test_the_split_is_looked_at_for_the_test_side_only(bar_folder, kit):
-    guard = split_overlap(kit.tasks_of(bar_folder, "val"))
+def test_the_split_is_looked_at_for_the_test_side_only(bar_folder):
+    guard = split_overlap(tasks_of(bar_folder, "val"))
     assert (guard.state, guard.value, guard.reason) == ("inconclusive", None, "checked with --split test only")

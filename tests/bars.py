@@ -1,14 +1,11 @@
 """A small data folder whose right answers are known by construction, and networks that need no weights."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -49,16 +46,8 @@ def brightness(labels: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
     return image.clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="session")
-def bar_folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
-    """Four volumes, 60 tasks: seed = first bar of a neuron, answer = all four; the last volume is the test side."""
-    root = tmp_path_factory.mktemp("bars")
-    write_bar_folder(root)
-    return DataFolder(root)
-
-
 def write_bar_folder(root: Path, *, volumes: Sequence[int] = VOLUMES) -> None:
-    """Write the folder that `bar_folder` gives."""
+    """Four volumes, 60 tasks: seed = first bar of a neuron, answer = all four; the last volume is the test side."""
     folder, rng, labels = DataFolder(root), np.random.default_rng(0), bars()
     vol, data, of_volume = {}, {}, {volume: [] for volume in volumes}
     for number, volume in enumerate(volumes):
@@ -143,17 +132,3 @@ def finished(network: Network, folder: DataFolder, out: Path, **options: Any) ->
     parts.open()
     score_parts(parts, tasks, panel.everyone, team=Team(0, 1, device))
     return finish(Run(request, models.main.card, panel, tasks, parts, out, {}))
-
-
-@pytest.fixture(scope="session")
-def evaluated(bar_folder: DataFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished evaluation of a network that answers rightly where it sees membranes."""
-    out = tmp_path_factory.mktemp("evaluated")
-    finished(LookingNetwork(), bar_folder, out, loops=(2, 1))
-    return out
-
-
-@pytest.fixture(scope="session")
-def kit() -> ModuleType:
-    """What stands in this file, for tests that cannot import it."""
-    return sys.modules[__name__]
