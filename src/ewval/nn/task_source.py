@@ -119,9 +119,11 @@ def usable(table: TaskTable, ids: Int64s, *, extend_only: bool) -> Int64s:
 
 
 def _training_source(dataset: TaskDataset, request: SourceRequest, *, team: Team) -> TaskSource:
+    # A small data folder still gives each process a sample an epoch.
+    least = min(1.0, (team.size + 0.25) / len(dataset))
     config = SamplerConfig(
         batch_size=request.batch_size // team.size,
-        fraction=request.sample_fraction,
+        fraction=max(request.sample_fraction, least),
         seed=request.seed,
         shards=team.size,
         shard=team.rank,
