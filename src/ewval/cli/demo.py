@@ -26,7 +26,7 @@ TOKEN = "demo-token"
 MARKER = "demo.json"
 """Says that a folder belongs to the demo, and which ports its server had."""
 WORLD, RUN, SCORES, PREDICTIONS, PICTURE = "world", "run", "scores", "predictions", "slices.png"
-TRAIN_STEPS = 12
+TRAIN_STEPS = 8
 TRAINED_ARCH = "lwunet"
 
 
