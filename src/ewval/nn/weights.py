@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import platformdirs
 import safetensors
@@ -26,6 +26,7 @@ from ewval.nn.architectures import build_network
 from ewval.nn.card import ModelCard, parse_card
 from ewval.nn.devices import pick_device
 from ewval.nn.network import Network
+from ewval.nn.segment_head import SegmentHead
 
 __all__ = ["Model", "ModelCard", "load_model", "model_paths", "packaged_models", "pick_device", "save_model"]
 
@@ -38,13 +39,6 @@ UPSTREAM_KEYS = frozenset(
     f"{layer}.{kind}" for layer in ("c1", "c2", "rc1", "rc2", "logits", "variance") for kind in ("weight", "bias")
 )
 """Keys of the 2019 seed system's state dict, by which it is recognised."""
-
-
-class Head(Protocol):
-    """What decides over segments, as far as a model's files go."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what it has learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +160,8 @@ def assemble(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -> Mo
         for prefix in ("network.", "head.")
     }
     network = network_from(card, parts["network."], what=what)
-    if card.head is not None:
-        raise DamagedError(what, "it has a segment head, which this version of ewval cannot read")
-    return Model(card, network)
+    head = None if card.head is None else SegmentHead.from_tensors(parts["head."], what=what)
+    return Model(card, network, head)
 
 
 def network_from(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -> Network:

@@ -1,0 +1,164 @@
+"""Training of the segment head, each step on judgements of cells that the step before had not seen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.boosting import BoostingConfig, Forest, fit_forest, merge_forests
+from ewval.core.objects import Surroundings, survey
+from ewval.core.progress import SILENT, Progress
+from ewval.nn.head_states import SamplingConfig, States, sample_states
+from ewval.nn.labelled import LabelledVolume, known_pairs
+
+__all__ = ["LearnConfig", "PairJudgement", "learn_candidates", "learn_pairs"]
+
+
+PAIR_TREES = BoostingConfig(trees=250, depth=5, rate=0.06, row_share=0.7, column_share=0.3)
+CANDIDATE_TREES = BoostingConfig(
+    trees=250, depth=4, rate=0.06, row_share=0.5, column_share=0.25, least_weight=8.0, ridge=10.0
+)
+SAMPLING = SamplingConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class LearnConfig:
+    """How the head learns.
+
+    Args:
+        pairs: Trees that judge contacts; one forest for each part of the cells that is left out.
+        candidates: Trees that judge candidates.
+        sampling: Of half-grown objects.
+        rounds: Forests of candidates, each from other objects; they are averaged.
+        seed: Of every random choice.
+    """
+
+    pairs: BoostingConfig = PAIR_TREES
+    candidates: BoostingConfig = CANDIDATE_TREES
+    sampling: SamplingConfig = SAMPLING
+    rounds: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PairJudgement:
+    """Forests that judge contacts, and what they say of the cubes they were learned from.
+
+    Args:
+        forest: The mean of all.
+        log_odds: By volume name, for every pair: from forests that have seen neither segment's cell.
+    """
+
+    forest: Forest
+    log_odds: Mapping[str, NDArray[np.float64]]
+
+
+def learn_pairs(
+    volumes: Sequence[LabelledVolume],
+    parts: Mapping[int, int],
+    *,
+    config: LearnConfig,
+    progress: Progress = SILENT,
+) -> PairJudgement:
+    """Learn which touching segments are one cell.
+
+    Args:
+        volumes: With known cells.
+        parts: From each cell to learn from to the part of the cells it is in, at least two; others are held out.
+        config: How.
+        progress: Advanced once for each part.
+    """
+    forests: dict[int, Forest] = {}
+    for part in sorted(set(parts.values())):
+        cells = [cell for cell, of in parts.items() if of != part]
+        forests[part] = _fit_pairs(volumes, cells, config=config, seed=config.seed * 1000 + part)
+        progress.advance(1)
+    judged = {v.name: _unseen_log_odds(v, parts, forests) for v in volumes}
+    return PairJudgement(merge_forests(list(forests.values())), judged)
+
+
+def learn_candidates(
+    volumes: Sequence[LabelledVolume],
+    cells: Sequence[int],
+    *,
+    log_odds: Mapping[str, NDArray[np.float64]],
+    config: LearnConfig,
+    progress: Progress = SILENT,
+) -> Forest:
+    """Learn which candidates belong to a half-grown object.
+
+    Args:
+        volumes: With known cells.
+        cells: To learn from.
+        log_odds: By volume name, judgements of its pairs by forests that have not seen them.
+        config: How.
+        progress: Advanced once for each round.
+    """
+    around = {v.name: survey(v.graph, log_odds[v.name]) for v in volumes}
+    forests = []
+    for index in range(config.rounds):
+        seed = config.seed * 1000 + index
+        states, weight = _draw(volumes, around, cells, config=config, random=np.random.default_rng(seed))
+        forests.append(fit_forest(states.numbers, states.truth, weight=weight, config=config.candidates, seed=seed))
+        progress.advance(1)
+    return merge_forests(forests)
+
+
+def _fit_pairs(volumes: Sequence[LabelledVolume], cells: Sequence[int], *, config: LearnConfig, seed: int) -> Forest:
+    known = [(v.graph, *known_pairs(v, cells)) for v in volumes]
+    return fit_forest(
+        np.concatenate([graph.evidence[chosen] for graph, chosen, _ in known]),
+        np.concatenate([truth for _, _, truth in known]),
+        weight=np.concatenate([np.sqrt(graph.area[chosen]) for graph, chosen, _ in known]),
+        config=config.pairs,
+        seed=seed,
+    )
+
+
+def _unseen_log_odds(
+    volume: LabelledVolume, parts: Mapping[int, int], forests: Mapping[int, Forest]
+) -> NDArray[np.float64]:
+    """Return each pair's mean log-odds by the forests that have not learned from it."""
+    part_of = np.array([parts.get(int(cell), -1) for cell in volume.owner], dtype=np.int64)[volume.graph.pairs]
+    said = {part: forest.log_odds(volume.graph.evidence) for part, forest in forests.items()}
+    touches = {part: (part_of == part).any(axis=1) for part in forests}
+    unseen = sum(np.where(touches[part], said[part], 0.0) for part in forests)
+    count = sum(touches[part].astype(np.float64) for part in forests)
+    everyone = np.mean(list(said.values()), axis=0)
+    return np.asarray(np.where(count > 0, unseen / np.maximum(count, 1), everyone))
+
+
+def _draw(
+    volumes: Sequence[LabelledVolume],
+    around: Mapping[str, Surroundings],
+    cells: Sequence[int],
+    *,
+    config: LearnConfig,
+    random: np.random.Generator,
+) -> tuple[States, NDArray[np.float64]]:
+    """Return half-grown objects of all cells, and weights: a large cell must not drown the small ones."""
+    wanted, found, weights = set(cells), [], []
+    for volume in volumes:
+        sampling = _share_growths(config.sampling, volume, volumes)
+        for cell in sorted(wanted & set(volume.cells)):
+            states = sample_states(volume, around[volume.name], cell, config=sampling, random=random)
+            if states is not None:
+                found.append(states)
+                weights.append((states.voxels / states.voxels.mean()) ** 0.35 / np.sqrt(len(states.truth)))
+    numbers, truth, voxels = (np.concatenate([getattr(s, n) for s in found]) for n in ("numbers", "truth", "voxels"))
+    return States(numbers, truth, voxels), np.concatenate(weights)
+
+
+def _share_growths(
+    sampling: SamplingConfig, volume: LabelledVolume, volumes: Sequence[LabelledVolume]
+) -> SamplingConfig:
+    """Return the sampling of one cube: a data set of several cubes takes fewer growths from each."""
+    cubes = sum(v.dataset == volume.dataset for v in volumes)
+    return SamplingConfig(
+        growths=max(2, round(sampling.growths / cubes)),
+        states=sampling.states,
+        noise=sampling.noise,
+        mistakes=sampling.mistakes,
+        hopeless_share=sampling.hopeless_share,
+    )
