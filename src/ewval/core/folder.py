@@ -26,6 +26,10 @@ class DataFolder:
         """Packed segmentation, uint16 64^3."""
         return self.root / "segmentation" / str(volume) / "segmentation.lzma"
 
+    def graph(self, volume: int) -> Path:
+        """Full-resolution segment graph of a volume, kept since measuring it takes seconds."""
+        return self.root / "graphs" / f"{volume}.npz"
+
     @property
     def ledger(self) -> Path:
         """What has been fetched."""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar, cast
@@ -9,9 +10,10 @@ from typing import Literal, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.errors import MissingError
+from ewval.core.constants import FACTOR, SEGMENT_ID_COUNT
+from ewval.core.errors import DamagedError, MissingError
 from ewval.core.folder import DataFolder
+from ewval.core.graph import SegmentGraph, build_graph, load_graph, save_graph
 from ewval.core.pooling import Pooling, pool_full, pool_packed
 from ewval.core.raw import read_image, read_segmentation
 from ewval.core.segments import touching_pairs, unpack_pairs
@@ -54,11 +56,39 @@ def view_volume(volume: int, packed: NDArray[np.uint16], *, full: NDArray[np.uin
     return VolumeView(volume, "full", pooling, _with_small_segments(pairs, pooling, packed))
 
 
+@dataclass(frozen=True, slots=True)
+class GraphView:
+    """The segment graph of one volume.
+
+    Args:
+        graph: Its segments and contacts.
+        resolution: That it was measured at.
+        factor: Full-resolution voxels along the edge of one of its voxels.
+    """
+
+    graph: SegmentGraph
+    resolution: Resolution
+    factor: int
+
+    @property
+    def voxels(self) -> NDArray[np.int64]:
+        """Full-resolution voxels of each segment; an estimate where the graph was measured in the packed cube."""
+        return self.graph.voxels * self.factor**3
+
+
 class ViewSource(Protocol):
     """Where the views of volumes come from."""
 
     def view(self, volume: int, packed: NDArray[np.uint16]) -> VolumeView:
         """Return the view of `volume`, whose packed segmentation is `packed`."""
+
+    def graph(self, volume: int, image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> GraphView:
+        """Return the graph of `volume`, whose packed image and segmentation are given."""
+
+
+def graph_of_packed(image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> GraphView:
+    """Return the graph of a volume of which only the packed cube is at hand."""
+    return GraphView(build_graph(image, packed), "packed", FACTOR)
 
 
 class VolumeSource:
@@ -73,6 +103,7 @@ class VolumeSource:
     def __init__(self, folder: DataFolder, *, full_resolution: bool = True, cache: int = 4) -> None:
         self._folder, self._full_resolution, self._cache = folder, full_resolution, cache
         self._views: OrderedDict[int, VolumeView] = OrderedDict()
+        self._graphs: OrderedDict[int, GraphView] = OrderedDict()
         self._latest: dict[str, tuple[int, object]] = {}
 
     def view(self, volume: int, packed: NDArray[np.uint16]) -> VolumeView:
@@ -81,12 +112,43 @@ class VolumeSource:
         Raises:
             DamagedError: The segmentation in `raw/` does not hold what it should.
         """
-        if volume not in self._views:
-            self._views[volume] = view_volume(volume, packed, full=self.labels(volume))
-            while len(self._views) > self._cache:
-                self._views.popitem(last=False)
-        self._views.move_to_end(volume)
-        return self._views[volume]
+        return self._kept(self._views, volume, lambda: view_volume(volume, packed, full=self.labels(volume)))
+
+    def graph(self, volume: int, image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> GraphView:
+        """Return the graph of `volume`, at full resolution where an earlier run measured it or `raw/` holds it.
+
+        Args:
+            volume: Its id.
+            image: uint8, packed.
+            packed: Segment ids, packed.
+
+        Raises:
+            DamagedError: A file in `raw/` does not hold what it should.
+        """
+        return self._kept(self._graphs, volume, lambda: self._full_graph(volume) or graph_of_packed(image, packed))
+
+    def _full_graph(self, volume: int) -> GraphView | None:
+        if not self._full_resolution:
+            return None
+        path = self._folder.graph(volume)
+        with suppress(DamagedError):  # of an older form or cut short: it is measured again
+            if path.is_file():
+                return GraphView(load_graph(path), "full", 1)
+        image, labels = self.image(volume), self.labels(volume)
+        if image is None or labels is None:
+            return None
+        graph = build_graph(image, labels)
+        with suppress(OSError):  # a folder that cannot be written to is still good for reading
+            save_graph(path, graph)
+        return GraphView(graph, "full", 1)
+
+    def _kept(self, kept: "OrderedDict[int, T]", volume: int, make: Callable[[], T]) -> T:
+        if volume not in kept:
+            kept[volume] = make()
+            while len(kept) > self._cache:
+                kept.popitem(last=False)
+        kept.move_to_end(volume)
+        return kept[volume]
 
     def labels(self, volume: int) -> NDArray[np.uint16] | None:
         """Return the full-resolution segmentation, uint16 z y x; None where it is not at hand."""

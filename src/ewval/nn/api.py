@@ -15,7 +15,7 @@ from ewval.core.cube import Sample
 from ewval.core.downsample import downsample_labels
 from ewval.core.errors import UsageError
 from ewval.core.segments import SegmentScore
-from ewval.core.views import VolumeView, view_volume
+from ewval.core.views import GraphView, VolumeView, graph_of_packed, view_volume
 from ewval.nn.data import collate
 from ewval.nn.predict import predict_samples
 from ewval.nn.weights import Model, load_model
@@ -103,6 +103,11 @@ class _Views:
         """Return the view of the cube numbered `volume`."""
         del packed
         return self._views[volume]
+
+    def graph(self, volume: int, image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> GraphView:
+        """Return the graph of the cube numbered `volume`; its image is known at 64^3 alone."""
+        del volume
+        return graph_of_packed(image, packed)
 
 
 @torch.inference_mode()

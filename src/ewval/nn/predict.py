@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from ewval.core.cube import Sample
-from ewval.core.doubts import BLACK_VALUE
-from ewval.core.segments import DECIMALS, SegmentScore, SegmentTable, Thresholds, decide, review_priority
-from ewval.core.views import Resolution, ViewSource, VolumeSource, VolumeView
+from ewval.core.segments import SegmentScore, SegmentTable, Thresholds, review_priority
+from ewval.core.views import Resolution, ViewSource, VolumeSource
+from ewval.nn.decisions import Decision, Evidence, decide_by_heads, decide_by_voxels
 from ewval.nn.looks import ALL_FLIPS, NO_FLIP, VoxelMaps, voxel_maps
 from ewval.nn.weights import Model
 
@@ -107,8 +107,9 @@ def predict_samples(
         maps = [voxel_maps(m, group, loops=loops, flips=flips, device=device, batch_size=batch_size) for m in models]
         for sample, of_sample in zip(group, zip(*maps, strict=True), strict=True):
             seed = _seed_shown(sample) if seeds is None else seeds(sample.task)
-            view = sources.view(sample.volume, sample.labels)
-            yield _prediction(models, sample, maps=of_sample, view=view, seed=seed, loops=loops)
+            ids = tuple(sorted(int(i) for i in seed))
+            decision = _decide(models, sample, maps=of_sample, sources=sources, seed=ids)
+            yield _prediction(models, sample, maps=of_sample, decision=decision, seed=ids, loops=loops)
 
 
 def model_name(models: Sequence[Model]) -> str:
@@ -116,19 +117,24 @@ def model_name(models: Sequence[Model]) -> str:
     return "+".join(m.card.name for m in models)
 
 
+def _decide(
+    models: Sequence[Model], sample: Sample, *, maps: Sequence[VoxelMaps], sources: ViewSource, seed: Sequence[int]
+) -> Decision:
+    evidence = Evidence(maps, sources.view(sample.volume, sample.labels), sample.image, seed)
+    if all(model.head is None for model in models):
+        return decide_by_voxels(models, evidence)
+    return decide_by_heads(models, evidence, sources.graph(sample.volume, sample.image, sample.labels))
+
+
 def _prediction(
     models: Sequence[Model],
     sample: Sample,
     *,
     maps: Sequence[VoxelMaps],
-    view: VolumeView,
-    seed: Iterable[int],
+    decision: Decision,
+    seed: tuple[int, ...],
     loops: int | None,
 ) -> TaskPrediction:
-    seed = tuple(sorted(int(i) for i in seed))
-    chance = _mean([m.probability for m in maps])
-    table = _table(view, maps, inside=chance > 0.5, dark=sample.image <= BLACK_VALUE)
-    thresholds = _thresholds(models)
     return TaskPrediction(
         task=sample.task,
         volume=sample.volume,
@@ -136,38 +142,12 @@ def _prediction(
         model=model_name(models),
         loops=models[0].card.loops if loops is None else loops,
         seed=seed,
-        probability=chance,
+        probability=_mean([m.probability for m in maps]),
         sigma=_mean([m.sigma for m in maps]),
-        table=table,
-        segments=decide(table, view.pairs, seed=seed, thresholds=thresholds),
-        resolution=view.resolution,
-        thresholds=thresholds,
-    )
-
-
-def _table(
-    view: VolumeView, maps: Sequence[VoxelMaps], *, inside: NDArray[np.bool_], dark: NDArray[np.bool_]
-) -> SegmentTable:
-    """Score every segment: the mean over models of the mean over looks; the spread is between all of these."""
-    pooled = [np.stack([view.pooling.mean(look) for look in m.probability]) for m in maps]
-    of_model = np.stack([looks.mean(axis=0) for looks in pooled])
-    between_looks = np.stack([looks.var(axis=0) for looks in pooled]).mean(axis=0)
-    spread = np.sqrt(between_looks + of_model.var(axis=0))
-    return SegmentTable(
-        ids=view.pooling.ids,
-        voxels=view.pooling.voxels,
-        probability=np.clip(of_model.mean(axis=0), 0.0, 1.0).round(DECIMALS),
-        spread=spread.round(DECIMALS),
-        inside=view.pooling.share(inside),
-        dark=view.pooling.share(dark),
-    )
-
-
-def _thresholds(models: Sequence[Model]) -> Thresholds:
-    """Those of the card; for an ensemble, whose probabilities are means, the mean of the cards."""
-    return Thresholds(
-        add=float(np.mean([m.card.add_threshold for m in models])),
-        maybe=float(np.mean([m.card.maybe_threshold for m in models])),
+        table=decision.table,
+        segments=decision.segments,
+        resolution=decision.resolution,
+        thresholds=decision.thresholds,
     )
 
 
