@@ -4,7 +4,7 @@
 "aggregate": [ids]}}`. Read leniently: ids as strings or numbers, further keys ignored. Written sorted by id.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from ewval.core.errors import DamagedError, MissingError
+from ewval.core.errors import DamagedError
 from ewval.core.files import replacing
 from ewval.core.folder import DataFolder
-from ewval.core.ragged import Ragged, offsets_of
+from ewval.core.json_blocks import map_blocks
+from ewval.core.ragged import Ragged, chain, from_lists
 
 ROWS_A_BLOCK = 20_000
 NONE = -1
@@ -51,71 +52,103 @@ def read_task_files(folder: DataFolder) -> TaskFiles:
         MissingError: A file is not there.
         DamagedError: A file is not JSON of this form.
     """
-    volumes = _read_volumes(folder.task_vol)
+    tasks, volumes = _read_volumes(folder.task_vol)
     rows = _read_rows(folder.task_data)
-    ids = np.array(sorted(rows.keys() & volumes.keys()), dtype=np.int64)
-    picked = [rows[task] for task in ids.tolist()]
+    ids, at_volume, at_row = np.intersect1d(tasks, rows.ids, assume_unique=True, return_indices=True)
     return TaskFiles(
         ids=ids,
-        volume=np.array([volumes[task] for task in ids.tolist()], dtype=np.int64),
-        parent=np.array([row[0] for row in picked], dtype=np.int64),
-        seeds=_ragged([row[1] for row in picked]),
-        aggregates=_ragged([row[2] or [] for row in picked]),
-        answered=np.array([row[2] is not None for row in picked], dtype=bool),
+        volume=volumes[at_volume],
+        parent=rows.parent[at_row],
+        seeds=rows.seeds.take(at_row),
+        aggregates=rows.aggregates.take(at_row),
+        answered=rows.answered[at_row],
     )
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        document = orjson.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise MissingError(str(path), hint="`ewval index` makes it") from error
-    except orjson.JSONDecodeError as error:
-        raise DamagedError(str(path), str(error)) from error
-    if not isinstance(document, dict):
-        raise DamagedError(str(path), "not a JSON object")
-    return document
-
-
-def _read_volumes(path: Path) -> dict[int, int]:
-    try:
-        return {_id(task): _id(volume) for task, volume in _load(path).items()}
-    except (TypeError, ValueError) as error:
-        raise DamagedError(str(path), str(error)) from error
-
-
-Row = tuple[int, list[int], list[int] | None]
-
-
-def _read_rows(path: Path) -> dict[int, Row]:
-    rows: dict[int, Row] = {}
-    for task, entry in _load(path).items():
+def _read_volumes(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def parse(block: dict[str, Any]) -> npt.NDArray[np.int64]:
         try:
-            rows[_id(task)] = _parse(entry)
+            pairs = [(_id(task), _id(volume)) for task, volume in block.items()]
+        except (TypeError, ValueError) as error:
+            raise DamagedError(str(path), str(error)) from error
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+    pairs = np.concatenate(map_blocks(path, parse, entry_end=b","))
+    kept = _last_of_each(pairs[:, 0])
+    return pairs[kept, 0], pairs[kept, 1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """What `task_data.json`, or a block of it, says."""
+
+    ids: npt.NDArray[np.int64]
+    parent: npt.NDArray[np.int64]
+    seeds: Ragged
+    aggregates: Ragged
+    answered: npt.NDArray[np.bool_]
+
+
+def _read_rows(path: Path) -> _Rows:
+    blocks = map_blocks(path, lambda block: _parse_block(block, path), entry_end=b"},")
+    ids = np.concatenate([block.ids for block in blocks])
+    kept = _last_of_each(ids)
+    return _Rows(
+        ids=ids[kept],
+        parent=np.concatenate([block.parent for block in blocks])[kept],
+        seeds=chain([block.seeds for block in blocks]).take(kept),
+        aggregates=chain([block.aggregates for block in blocks]).take(kept),
+        answered=np.concatenate([block.answered for block in blocks])[kept],
+    )
+
+
+def _last_of_each(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the position of the last mention of each id, ids ascending."""
+    order = np.argsort(ids, kind="stable")
+    is_last = np.append(np.diff(ids[order]) != 0, True)[: len(ids)]
+    return np.asarray(order[is_last])
+
+
+def _parse_block(block: dict[str, Any], path: Path) -> _Rows:
+    rows: list[Row] = []
+    for task, entry in block.items():
+        try:
+            rows.append(_parse(task, entry))
         except (TypeError, ValueError) as error:
             raise DamagedError(str(path), f"task {task}: {error}") from error
-    return rows
+    return _Rows(
+        ids=np.array([row[0] for row in rows], dtype=np.int64),
+        parent=np.array([row[1] for row in rows], dtype=np.int64),
+        seeds=from_lists([row[2] for row in rows]),
+        aggregates=from_lists([row[3] or [] for row in rows]),
+        answered=np.array([row[3] is not None for row in rows], dtype=bool),
+    )
 
 
-def _parse(entry: Any) -> Row:
+Row = tuple[int, int, list[int], list[int] | None]
+"""Task, parent, seed, aggregate."""
+
+
+def _parse(task: str, entry: Any) -> Row:
     if not isinstance(entry, dict) or "seed" not in entry:
         raise ValueError("it has no seed")
     parent, aggregate = entry.get("parent"), entry.get("aggregate")
-    seed = sorted({_id(value, limit=2**32) for value in entry["seed"]})
-    answer = None if aggregate is None else sorted({_id(value, limit=2**32) for value in aggregate})
-    return (_id(parent) or NONE if parent is not None else NONE), seed, answer
+    answer = None if aggregate is None else _segments(aggregate)
+    return _id(task), (_id(parent) or NONE if parent is not None else NONE), _segments(entry["seed"]), answer
 
 
-def _id(value: int | str, *, limit: int = 2**63) -> int:
+def _segments(values: Iterable[int | str]) -> list[int]:
+    numbers = [int(value) for value in values]
+    if numbers and not 0 <= min(numbers) <= max(numbers) < 2**32:
+        raise ValueError(f"{min(numbers)} to {max(numbers)} are not segment ids")
+    return numbers
+
+
+def _id(value: int | str) -> int:
     number = int(value)
-    if not 0 <= number < limit:
+    if not 0 <= number < 2**63:
         raise ValueError(f"{number} is not an id")
     return number
-
-
-def _ragged(lists: list[list[int]]) -> Ragged:
-    values = np.fromiter((value for row in lists for value in row), dtype=np.uint32)
-    return Ragged(values, offsets_of([len(row) for row in lists]))
 
 
 def write_task_files(folder: DataFolder, files: TaskFiles) -> None:
