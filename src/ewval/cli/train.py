@@ -133,7 +133,7 @@ def _run_folder(path: Path) -> Path:
 
 
 def _widths(text: str, *, arch: str) -> tuple[int, ...]:
-    if arch != "rsunet":
+    if arch == "lwunet":
         raise UsageError("--widths goes with --arch rsunet")
     if not all(word.isascii() and word.isdigit() for word in text.split(",")):
         raise UsageError(f"--widths {text!r} are not whole numbers with commas between them")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
+from ewval.core.errors import DivergedError
 from ewval.core.progress import SILENT, Progress
 from ewval.nn.architectures import network_config
 from ewval.nn.card import ModelCard
@@ -192,6 +193,8 @@ class Fit:
     def _finish_epoch(self, log: MetricsLog | None) -> None:
         here = self.position
         found = self.trainer.validate(self.validation())
+        if found.samples and not math.isfinite(found.loss):
+            raise DivergedError(here.step - 1, f"validation loss {found.loss}")
         train_loss = here.loss_sum / max(here.samples, 1)
         judged = found.loss if found.samples else train_loss
         is_best = judged < here.best

@@ -47,6 +47,10 @@ class SourceRequest:
     workers: int = 0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.sample_fraction <= 1:
+            raise ValueError(f"sample fraction {self.sample_fraction} is not in (0, 1]")
+
 
 class TaskSource:
     """Batches of tasks in the sampler's order, an epoch at a time."""
