@@ -21,10 +21,15 @@ from ewval.core.graph import SegmentGraph
 from ewval.core.growth import best_cut, grow
 from ewval.core.objects import Surroundings, survey
 
-__all__ = ["HeadAnswer", "HeadSettings", "SegmentHead"]
+__all__ = ["HeadAnswer", "HeadSettings", "SegmentHead", "chance"]
 
 GRAPHS_KEPT = 2
 """Cubes whose surroundings are kept, since tasks come ordered by volume."""
+
+
+def chance(log_odds: NDArray[np.float64], *, temperature: float) -> NDArray[np.float64]:
+    """Return the probabilities of log-odds that are too sure of themselves by a factor of `temperature`."""
+    return np.asarray(1 / (1 + np.exp(-log_odds / temperature)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +91,13 @@ class SegmentHead:
             return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0)
         growth = grow(self.surroundings(graph), seed, judge=self.candidates.log_odds)
         voxels = graph.voxels[growth.rows].astype(np.float64)
-        cut = best_cut(voxels, self._chance(growth.log_odds), nothing=self.settings.nothing)
+        cut = best_cut(
+            voxels, chance(growth.log_odds, temperature=self.settings.temperature), nothing=self.settings.nothing
+        )
         rows = np.concatenate([growth.rows, growth.refused])
         odds = np.concatenate([growth.log_odds, growth.refused_log_odds])
         chosen = np.arange(len(rows)) < cut.count
-        return HeadAnswer(graph.ids[rows], self._chance(odds), chosen, cut.expected_f1)
+        return HeadAnswer(graph.ids[rows], chance(odds, temperature=self.settings.temperature), chosen, cut.expected_f1)
 
     def surroundings(self, graph: SegmentGraph) -> Surroundings:
         """Return `graph` with this head's judgement of its pairs; the latest few are kept."""
@@ -126,9 +133,6 @@ class SegmentHead:
         except (KeyError, ValueError, IndexError) as error:
             raise DamagedError(what, f"its segment head is not whole: {error}") from error
         return cls(forests[0], forests[1], HeadSettings(temperature, nothing))
-
-    def _chance(self, log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(1 / (1 + np.exp(-log_odds / self.settings.temperature)))
 
 
 def _under(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,118 @@
+"""The few numbers that turn a head's scores into answers, chosen on validation cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.growth import Growth, best_cut
+from ewval.core.segments import Thresholds
+from ewval.nn.segment_head import HeadSettings, chance
+
+__all__ = ["Trial", "Tuned", "tune"]
+
+TEMPERATURES = (0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
+NOTHINGS = (1.0, 0.6, 0.3, 0.15, 0.0)
+BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
+LEAST_MAYBE, MOST_MAYBE, CAUGHT = 0.05, 0.4, 0.8
+"""Maybe reaches down to where so much of the missed volume lies above it, within these bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A task that was grown by a head that has not seen its cell.
+
+    Args:
+        dataset: What the task's score is averaged with.
+        growth: What the head did.
+        voxels: float64[n], by row of the graph.
+        target: bool[n], by row: what was to be added.
+    """
+
+    dataset: str
+    growth: Growth
+    voxels: NDArray[np.float64]
+    target: NDArray[np.bool_]
+
+    def f1(self, count: int) -> float:
+        """Return the volume F1 of answering with the first `count` segments that joined."""
+        rows = self.growth.rows[:count]
+        right = self.voxels[rows[self.target[rows]]].sum()
+        total = self.voxels[rows].sum() + self.voxels[self.target].sum()
+        return float(2 * right / total) if total else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """Settings of the head, thresholds for its card, and the score they reached on the trials."""
+
+    settings: HeadSettings
+    thresholds: Thresholds
+    score: float
+
+
+def tune(trials: Sequence[Trial]) -> Tuned:
+    """Choose the temperature by likelihood, then how to stop by F1.
+
+    The score is the mean over data sets of the mean volume F1 of all tasks and that of the tasks with something to
+    add: the first alone would stop too early, the second alone would always add something.
+
+    Args:
+        trials: Of validation cells.
+    """
+    temperature = min(TEMPERATURES, key=lambda t: _surprise(trials, t))
+    scores = {n: _score(trials, [_cut(t, temperature, n) for t in trials]) for n in NOTHINGS}
+    nothing = max(NOTHINGS, key=lambda n: scores[n])
+    by_bound = {b: _score(trials, [int((_chances(t, temperature) >= b).sum()) for t in trials]) for b in BOUNDS}
+    add = max(BOUNDS, key=lambda b: by_bound[b])
+    maybe = min(_maybe(trials, HeadSettings(temperature, nothing)), add)
+    return Tuned(HeadSettings(temperature, nothing), Thresholds(add=add, maybe=maybe), scores[nothing])
+
+
+def _chances(trial: Trial, temperature: float) -> NDArray[np.float64]:
+    return chance(trial.growth.log_odds, temperature=temperature)
+
+
+def _cut(trial: Trial, temperature: float, nothing: float) -> int:
+    voxels = trial.voxels[trial.growth.rows]
+    return best_cut(voxels, _chances(trial, temperature), nothing=nothing).count
+
+
+def _surprise(trials: Sequence[Trial], temperature: float) -> float:
+    """Return the mean over tasks of the mean negative log-likelihood of their candidates."""
+    losses = []
+    for trial in trials:
+        growth = trial.growth
+        rows = np.concatenate([growth.rows, growth.refused])
+        odds = np.concatenate([growth.log_odds, growth.refused_log_odds]) / temperature
+        if len(rows):
+            losses.append(np.logaddexp(0, np.where(trial.target[rows], -odds, odds)).mean())
+    return float(np.mean(losses)) if losses else 0.0
+
+
+def _score(trials: Sequence[Trial], counts: Sequence[int]) -> float:
+    of_dataset = []
+    for dataset in sorted({t.dataset for t in trials}):
+        mine = [(t.f1(count), t.target.any()) for t, count in zip(trials, counts, strict=True) if t.dataset == dataset]
+        extend = [f1 for f1, is_extend in mine if is_extend]
+        of_dataset.append((np.mean([f1 for f1, _ in mine]) + np.mean(extend or [1.0])) / 2)
+    return float(np.mean(of_dataset)) if of_dataset else 0.0
+
+
+def _maybe(trials: Sequence[Trial], settings: HeadSettings) -> float:
+    chances, voxels = [np.zeros(0)], [np.zeros(0)]
+    for trial in trials:
+        growth = trial.growth
+        count = _cut(trial, settings.temperature, settings.nothing)
+        rows = np.concatenate([growth.rows[count:], growth.refused])
+        odds = np.concatenate([growth.log_odds[count:], growth.refused_log_odds])
+        missed = trial.target[rows]
+        chances.append(chance(odds[missed], temperature=settings.temperature))
+        voxels.append(trial.voxels[rows[missed]] / max(trial.voxels[trial.target].sum(), 1))
+    order = np.argsort(-np.concatenate(chances))
+    if not len(order):
+        return LEAST_MAYBE
+    share = np.cumsum(np.concatenate(voxels)[order])
+    bound = np.concatenate(chances)[order][np.searchsorted(share, CAUGHT * share[-1])]
+    return float(np.clip(np.floor(bound * 100) / 100, LEAST_MAYBE, MOST_MAYBE))
