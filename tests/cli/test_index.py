@@ -61,6 +61,7 @@ def test_json_is_one_document_on_stdout(cli: Cli, folder: DataFolder) -> None:
             "gap": 0,
             "dropped": {"status": 1, "missing_volume": 1},
             "withheld_context": 0,
+            "shared_questions": 15,
         },
         "files": [
             f"ewval-data/{name}"

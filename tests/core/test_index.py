@@ -164,6 +164,16 @@ def test_answers_that_are_scored_are_counted_where_they_would_be_context(tmp_pat
     assert split.counts["withheld_context"] == sum({i - 1, i - 2} & scored != set() for i in split.train.tolist()) > 0
 
 
+def test_questions_that_training_and_test_share_are_counted(tmp_path: Path) -> None:
+    twins = [make_pair(i, cell=i, seed=(1, 2)) for i in range(1, 9)]
+    others = [make_pair(i, cell=i, seed=(i % 8 + 1,), volume=101) for i in range(11, 19)]
+    split = run(write_world(tmp_path, [*twins, *others]), split="cell", fractions=Fractions(0.4, 0.1))
+    asked = {task: task if task > 10 else 1 for task in range(1, 19)}
+    scored = {asked[task] for task in split.test.tolist()}
+    expected = sum(asked[task] in scored for task in split.train.tolist())
+    assert split.counts["shared_questions"] == expected > 0
+
+
 def test_the_seed_systems_threshold_parts_the_cells(tmp_path: Path) -> None:
     pairs = [make_pair(i, cell=cell) for i, cell in enumerate((77_000, 77_959, 77_960, 80_000, 76_000, 77_000), 1)]
     split = run(write_world(tmp_path, pairs), split="cell:77960", fractions=Fractions(0.1, 0.1))

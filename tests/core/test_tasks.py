@@ -55,6 +55,10 @@ def test_an_answer_holds_its_seed_and_without_one_it_is_the_seed() -> None:
     assert [table.has_aggregate(row) for row in range(4)] == [True, True, True, False]
 
 
+def test_tasks_with_something_to_add_are_told_apart() -> None:
+    assert small_table().extends.tolist() == [True, True, False, False]
+
+
 def test_the_consensus_rule_is_applied_to_records() -> None:
     task, aggregate = make_pair(1, answer=(1, 2), weight=2)
     doubted = type(aggregate)({1: 1.0, 2: 0.5}, weight=2)
@@ -128,7 +132,8 @@ def test_cells_and_places_come_from_the_ledger(folder: DataFolder) -> None:
 
 def test_the_table_is_mapped_from_its_cache_the_second_time(folder: DataFolder) -> None:
     first = TaskTable.load(folder)
-    assert first.mapped == cache_path(folder)
+    assert first.mapped is not None
+    assert first.mapped[0] == cache_path(folder)
     written = cache_path(folder).stat().st_mtime_ns
     assert same(TaskTable.load(folder), first)
     assert cache_path(folder).stat().st_mtime_ns == written
@@ -173,9 +178,10 @@ def test_a_mapped_table_travels_as_its_path_and_another_whole(folder: DataFolder
     assert same(pickle.loads(pickle.dumps(plain)), plain)
 
 
-def test_a_cache_that_vanished_under_a_worker_is_damage(folder: DataFolder) -> None:
+def test_a_table_that_was_indexed_anew_under_a_worker_is_refused(folder: DataFolder) -> None:
     travelling = pickle.dumps(TaskTable.load(folder))
-    cache_path(folder).write_bytes(b"")
+    folder.task_vol.write_text('{"11": "555"}')
+    TaskTable.load(folder)
     with pytest.raises(DamagedError, match=r"task_table\.cache is damaged: changed while it was in use"):
         pickle.loads(travelling)
 

@@ -13,6 +13,7 @@ from ewval.core import sides
 from ewval.core.consensus import ConsensusRule
 from ewval.core.constants import DEFAULT_CONTEXT
 from ewval.core.drops import Facts, Flags, count_first, reasons_before_decoding, reasons_of_volumes
+from ewval.core.duplicates import question_keys
 from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.presence import Presence, find_labels
@@ -235,6 +236,7 @@ class _Maker:
                 **counts,
                 "dropped": dropped,
                 "withheld_context": withheld_context(self.table, parts),
+                "shared_questions": shared_questions(self.table, parts),
             },
         )
 
@@ -249,6 +251,17 @@ def withheld_context(table: TaskTable, parts: Mapping[str, Int64s]) -> int:
         row = np.where(row >= 0, table.parent_row[row], NONE)
         found |= (row >= 0) & scored[row]
     return int(found.sum())
+
+
+def shared_questions(table: TaskTable, parts: Mapping[str, Int64s]) -> int:
+    """Return how many training tasks ask what a test task asks: the same seed in the same volume.
+
+    Eyewire marks most such duplicates, and they are dropped. What is left cannot happen with `volume`; with `cell` it
+    says how much of the test is known from training.
+    """
+    asked = question_keys(table)
+    train, test = asked[table.rows(parts["train"])], asked[table.rows(parts["test"])]
+    return int(np.isin(train, test).sum())
 
 
 def _write(folder: DataFolder, table: TaskTable, splits: list[Split]) -> tuple[Path, ...]:

@@ -60,13 +60,14 @@ def hash_order(ids: Int64s, *, seed: int) -> Int64s:
     Source: the finaliser of SplitMix64, Steele, Lea and Flood 2014 (https://doi.org/10.1145/2660193.2660195).
     """
     columns = ids[:, None] if ids.ndim == 1 else ids
-    state = _scramble(np.full(len(ids), seed % 2**64, dtype=np.uint64))
+    state = scramble(np.full(len(ids), seed % 2**64, dtype=np.uint64))
     for column in columns.T:
-        state = _scramble(state ^ column.astype(np.uint64))
+        state = scramble(state ^ column.astype(np.uint64))
     return np.lexsort((*columns.T[::-1], state)).astype(np.int64)
 
 
-def _scramble(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def scramble(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return each 64-bit word mixed beyond recognition, the same for the same word."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

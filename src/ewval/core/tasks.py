@@ -22,7 +22,7 @@ from ewval.core.consensus import Rule, consensus
 from ewval.core.errors import DamagedError, MissingError
 from ewval.core.folder import DataFolder
 from ewval.core.ledger_table import read_places
-from ewval.core.ragged import Ids, Ragged, from_lists, union
+from ewval.core.ragged import Ids, Ragged, chain, from_lists, union
 from ewval.core.records import AggregateRecord, TaskRecord
 from ewval.core.task_files import TaskFiles, read_task_files
 
@@ -39,6 +39,8 @@ PLAIN_COLUMNS = ("ids", "volume", "cell", "parent", "corner", "answer")
 """Those of one entry a task."""
 
 Int64s = npt.NDArray[np.int64]
+Stamp = list[list[int] | None]
+"""What `file_stamp` says of the two JSON files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class TaskTable:
         seeds: Seed segments of each task.
         aggregates: Segments of each answer, the seed included.
         answer: uint8 [n], UNANSWERED, EMPTY or ANSWERED.
-        mapped: The cache file that the columns lie in, None where they lie in memory.
+        mapped: The cache file that the columns lie in and its stamp; None where they lie in memory.
     """
 
     ids: Int64s
@@ -65,14 +67,14 @@ class TaskTable:
     seeds: Ragged
     aggregates: Ragged
     answer: npt.NDArray[np.uint8]
-    mapped: Path | None = None
+    mapped: tuple[Path, Stamp] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.mapped is not None:
-            return _reopen, (self.mapped,)
+            return _reopen, self.mapped
         return _from_columns, (_to_columns(self), None)
 
     @classmethod
@@ -89,7 +91,7 @@ class TaskTable:
             files = read_task_files(folder)
             table = table_of(files, places=read_places(folder, tasks=files.ids, volumes=files.volume))
             return store_table(table, folder)
-        return _from_columns(columns, path)
+        return _from_columns(columns, (path, stamp))
 
     @classmethod
     def from_records(
@@ -178,6 +180,11 @@ class TaskTable:
         z, y, x = self.corner[row].tolist()
         return None if z == UNKNOWN else (z, y, x)
 
+    @property
+    def extends(self) -> npt.NDArray[np.bool_]:
+        """Which tasks have an answer that adds something to the seed, bool [n]."""
+        return np.asarray(self.aggregates.lengths > self.seeds.lengths)
+
     @cached_property
     def parent_row(self) -> Int64s:
         """Row of each task's parent, int64 [n]; -1 where it has none, is its own, or the parent is not here."""
@@ -211,12 +218,12 @@ class TaskTable:
 
     def with_answers(self, answers: Mapping[int, Iterable[int]]) -> "TaskTable":
         """Return a copy in which the named tasks have other answers; for checks that no answer reaches an input."""
-        lists = [self.aggregates[row].tolist() for row in range(len(self))]
+        rows, order = self.rows(list(answers)), np.arange(len(self))
         state = self.answer.copy()
-        for task, ids in answers.items():
-            lists[self.row(task)] = list(ids)
-            state[self.row(task)] = ANSWERED
-        return replace(self, aggregates=from_lists(lists), answer=state, mapped=None)
+        state[rows] = ANSWERED
+        order[rows] = len(self) + np.arange(len(rows))
+        aggregates = chain([self.aggregates, from_lists(answers.values())]).take(order)
+        return replace(self, aggregates=aggregates, answer=state, mapped=None)
 
 
 def table_of(files: TaskFiles, *, places: tuple[Int64s, npt.NDArray[np.int32]]) -> TaskTable:
@@ -265,10 +272,10 @@ def store_table(table: TaskTable, folder: DataFolder) -> TaskTable:
         _LOG.info("no table cache in %s: %s", folder.root, error)
         return table
     columns = map_columns(path, stamp=stamp)
-    return table if columns is None else _from_columns(columns, path)
+    return table if columns is None else _from_columns(columns, (path, stamp))
 
 
-def _stamp(folder: DataFolder) -> list[list[int] | None]:
+def _stamp(folder: DataFolder) -> Stamp:
     return [file_stamp(folder.task_vol), file_stamp(folder.task_data)]
 
 
@@ -282,17 +289,17 @@ def _to_columns(table: TaskTable) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _from_columns(columns: Columns, path: Path | None) -> TaskTable:
+def _from_columns(columns: Columns, mapped: tuple[Path, Stamp] | None) -> TaskTable:
     return TaskTable(
         **{name: columns[name] for name in PLAIN_COLUMNS},
         seeds=Ragged(columns["seed_values"], columns["seed_offsets"]),
         aggregates=Ragged(columns["aggregate_values"], columns["aggregate_offsets"]),
-        mapped=path,
+        mapped=mapped,
     )
 
 
-def _reopen(path: Path) -> TaskTable:
-    columns = map_columns(path)
+def _reopen(path: Path, stamp: Stamp) -> TaskTable:
+    columns = map_columns(path, stamp=stamp)
     if columns is None:
         raise DamagedError(str(path), "changed while it was in use")
-    return _from_columns(columns, path)
+    return _from_columns(columns, (path, stamp))
