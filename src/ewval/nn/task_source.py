@@ -14,7 +14,7 @@ from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.split import read_split, split_path
 from ewval.core.store import PackedStore
-from ewval.core.tasks import TaskTable
+from ewval.core.tasks import UNANSWERED, TaskTable
 from ewval.nn.data import Batch, SamplerConfig, TaskDataset, VolumeSampler, collate, make_loader
 from ewval.nn.distributed import Team
 
@@ -115,11 +115,8 @@ def open_sources(data: DataFolder, request: SourceRequest, *, team: Team) -> Sou
 def usable(table: TaskTable, ids: Int64s, *, extend_only: bool) -> Int64s:
     """Return those of `ids` that have an answer, and with `extend_only` one that adds something to the seed."""
     rows = table.rows(ids)
-    wanted = [
-        table.has_aggregate(row) and (not extend_only or len(np.setdiff1d(table.aggregate(row), table.seed(row))) > 0)
-        for row in rows.tolist()
-    ]
-    return np.asarray(ids[np.array(wanted, dtype=bool)])
+    wanted = table.extends[rows] if extend_only else table.answer[rows] != UNANSWERED
+    return np.asarray(ids[wanted])
 
 
 def _training_source(dataset: TaskDataset, request: SourceRequest, *, team: Team) -> TaskSource:
