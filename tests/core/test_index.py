@@ -1,13 +1,16 @@
 import importlib.util
 import json
+import tempfile
 from contextlib import closing
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ewval.core.consensus import ConsensusRule
 from ewval.core.errors import DamagedError, MissingError, UsageError
@@ -299,7 +302,7 @@ def test_nothing_fit_for_learning_says_why_and_writes_nothing(tmp_path: Path) ->
     folder = write_world(tmp_path, line_of_cells(3), volumes=())
     with pytest.raises(
         MissingError,
-        match="any task fit for learning not found; dropped: 3 missing_volume; `ewval pack` makes packed volumes",
+        match="any task fit for learning not found; dropped: 3 missing_volume; `ewval fetch` and `ewval pack`",
     ):
         run(folder)
     assert not folder.task_vol.exists()
@@ -319,6 +322,49 @@ def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
     (tmp_path / "eyewire.sqlite").write_bytes(b"this is no database at all" * 100)
     with pytest.raises(DamagedError, match=r"eyewire\.sqlite is damaged"):
         run(DataFolder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("aggregate_confidence", b"12345678", "an aggregate has not one confidence for each segment"),
+        ("aggregate_ids", b"123", "a list of segments is cut"),
+        ("seed", b"12345", "a list of segments is cut"),
+        ("volume", "x", "invalid literal"),
+    ],
+)
+def test_a_ledger_with_a_damaged_row_is_named(tmp_path: Path, column: str, value: object, problem: str) -> None:
+    folder = write_world(tmp_path, line_of_cells(3))
+    with closing(Ledger(folder.ledger)) as ledger, ledger.transaction() as connection:
+        connection.execute(f"UPDATE tasks SET {column} = ? WHERE id = 2", (value,))
+    with pytest.raises(DamagedError, match=rf"eyewire\.sqlite is damaged: {problem}"):
+        run(folder)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    tasks=st.lists(
+        st.tuples(st.integers(0, 6), st.tuples(*[st.integers(0, 5)] * 3), st.integers(1, 40)), min_size=1, max_size=40
+    ),
+    split=st.sampled_from(["volume", "cell", "cell:1003"]),
+)
+def test_in_random_worlds_nothing_stands_on_two_sides(
+    tasks: list[tuple[int, tuple[int, int, int], int]], split: str
+) -> None:
+    pairs = [
+        make_pair(i, parent=parent, cell=1000 + cell, place=place, volume=100 + 36 * place[0] + 6 * place[1] + place[2])
+        for i, (cell, place, parent) in enumerate(tasks, 1)
+    ]
+    with tempfile.TemporaryDirectory() as root:
+        drawn = run(write_world(Path(root), pairs, volumes=()), split=split, check_volumes=False, fractions=THIRDS)
+    record = {task.id: task for task, _ in pairs}
+    sides = [[record[i] for i in drawn.side(name).tolist()] for name in ("train", "val", "test")]
+    assert sum(map(len, sides)) + len(drawn.gap) == len(pairs)
+    for first, second in combinations(sides, 2):
+        if (drawn.fallback or split) == "volume":
+            assert not any(a.bounds.overlaps(b.bounds) for a in first for b in second)  # type: ignore[union-attr,arg-type]
+        else:
+            assert not {task.cell for task in first} & {task.cell for task in second}
 
 
 @pytest.mark.parametrize(

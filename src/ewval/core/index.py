@@ -188,7 +188,11 @@ def _splits(request: IndexRequest, table: TaskTable, reasons: dict[str, Flags], 
 
 def _why_none(counts: Mapping[str, int]) -> str:
     listed = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-    advice = "`ewval pack` makes packed volumes" if "missing_volume" in counts else "`ewval fetch` gets more"
+    advice = (
+        "`ewval fetch` and `ewval pack` make packed volumes"
+        if "missing_volume" in counts
+        else "`ewval fetch` gets more"
+    )
     return f"dropped: {listed}; {advice}"
 
 

@@ -72,7 +72,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(Ledger.open_existing(path)) as ledger:
         try:
             yield ledger.connection
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, ValueError) as error:  # numpy's error where a column holds something else
             raise DamagedError(str(path), str(error)) from error
 
 
@@ -123,6 +123,8 @@ def _answers(
 ) -> Ragged:
     listed = from_blobs(ids)
     values = np.frombuffer(b"".join(blob or b"" for blob in confidences), dtype="<f8")
+    if len(values) != len(listed.values):
+        raise ValueError("an aggregate has not one confidence for each segment")
     return listed.where(chosen(values, listed.lengths, weights, rule=rule))
 
 

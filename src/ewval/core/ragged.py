@@ -63,9 +63,15 @@ def from_lists(lists: Iterable[Iterable[int]]) -> Ragged:
 
 
 def from_blobs(blobs: Sequence[bytes | None]) -> Ragged:
-    """Return the lists that little-endian uint32 blobs hold; None counts as empty."""
+    """Return the lists that little-endian uint32 blobs hold; None counts as empty.
+
+    Raises:
+        ValueError: A blob is cut.
+    """
     parts = [blob or b"" for blob in blobs]
-    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) // 4
+    lengths, rest = np.divmod(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)), 4)
+    if rest.any():
+        raise ValueError("a list of segments is cut")
     return Ragged(np.frombuffer(b"".join(parts), dtype="<u4").astype(np.uint32, copy=False), offsets_of(lengths))
 
 
