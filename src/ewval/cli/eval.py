@@ -21,6 +21,7 @@ Compare = Annotated[
     list[str] | None, typer.Option("--compare", help="A further model; may be repeated.", metavar="MODEL")
 ]
 Baselines = Annotated[bool, typer.Option("--baselines/--no-baselines", help="Score the baselines too.")]
+Report = Annotated[bool, typer.Option("--report/--no-report", help="Draw plots and report.html.")]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Where results go; default: in the data folder.", metavar="DIR")
 ]
@@ -34,6 +35,7 @@ def eval_(
     limit: Limit = None,
     compare: Compare = None,
     baselines: Baselines = True,
+    report: Report = True,
     device: options.Device = "auto",
     out: Out = None,
     json: options.Json = False,
@@ -56,6 +58,7 @@ def eval_(
         compare=tuple(compare or ()),
         baselines=baselines,
         device=device,
+        report=report,
     )
     with progress_bar("eval", quiet=quiet) as progress:
         evaluation = evaluate(request, progress=progress)
@@ -66,6 +69,7 @@ def eval_(
 
 def _show(evaluation: "Evaluation", output: Output) -> None:
     report = evaluation.out / "report.html"
+    report = report if report.is_file() else evaluation.out / "metrics.json"
     if output.json or output.quiet:
         output.result(evaluation.document, text="", ids=[report])
         return

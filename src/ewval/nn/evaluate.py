@@ -10,6 +10,7 @@ from many processes.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,18 +151,24 @@ def read_done(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _identity(request: EvalRequest, models: Models, tasks: TaskSet) -> dict[str, Any]:
     """Return everything that the figures depend on."""
-    source = Path(ewval.__file__).parent
     return {
         "version": ewval.__version__,
-        "code": max(path.stat().st_mtime_ns for path in source.rglob("*.py")),
+        "code": _code_stamp(),
         "models": models.identity(),
         "loops": list(request.loops),
         "side": request.side,
         "limit": request.limit,
         "seed": request.seed,
         "baselines": request.baselines,
+        "report": request.report,
         "tasks": tasks.digest(),
     }
+
+
+@cache
+def _code_stamp() -> int:
+    """Return when ewval's source last changed, so that figures of other code are never taken for this one's."""
+    return max(path.stat().st_mtime_ns for path in Path(ewval.__file__).parent.rglob("*.py"))
 
 
 def _wait(team: Team) -> None:

@@ -64,8 +64,9 @@ def finish(run: Run, *, progress: Progress = SILENT) -> dict[str, Any]:
     progress.note("guards")
     guards = check_guards(run, totals[run.panel.main])
     document = metrics_document(run, totals, guards) | {"failed": [{"id": i, "reason": r} for i, r in failed]}
-    progress.note("report")
-    write_report(run, totals, document)
+    if run.request.report:
+        progress.note("report")
+        write_report(run, totals, document)
     write_atomically(run.out / "metrics.json", json.dumps(document, indent=1, allow_nan=False).encode())
     if failed:
         write_atomically(run.out / "failed.txt", "".join(f"{i} # {reason}\n" for i, reason in failed).encode())

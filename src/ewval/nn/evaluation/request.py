@@ -26,6 +26,7 @@ class EvalRequest:
         compare: Further models, by name or path.
         baselines: Whether the baselines answer too.
         device: auto, cpu, cuda or cuda:N.
+        report: Whether to draw the plots and the report; the figures take a fraction of the time.
         batch_size: Samples at once, where the device gains by it.
         seed: Of the sample that `limit` draws, and of the guards'.
     """
@@ -39,6 +40,7 @@ class EvalRequest:
     compare: tuple[str, ...] = ()
     baselines: bool = True
     device: str = "auto"
+    report: bool = True
     batch_size: int = 8
     seed: int = 0
 
