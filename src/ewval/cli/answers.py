@@ -17,6 +17,8 @@ Document = Mapping[str, Any]
 Form = Literal["json", "segments", "quiet", "text"]
 ROWS = 30
 """Rejected segments are listed in the terminal up to so many rows in all; JSON has every one."""
+MOST_ROWS = 60
+"""Doubted and unsure ones up to so many."""
 
 
 @dataclass(slots=True)
@@ -152,7 +154,7 @@ def _segment_rows(document: Document) -> list[list[object]]:
             players = "-" if consensus is None else ("yes" if score["id"] in consensus else "no")
             chances = (f"{score['probability']:.3f}", f"{score['uncertainty']:.3f}")
             rows.append([score["id"], score["voxels"], *chances, verdict, players])
-    return rows
+    return rows[:MOST_ROWS]
 
 
 def _title(document: Document) -> str:
@@ -164,7 +166,7 @@ def _title(document: Document) -> str:
 def _closing_lines(document: Document, *, left_out: int) -> list[str]:
     lines = []
     if left_out:
-        lines.append(f"{left_out} more rejected segments: --json lists them all")
+        lines.append(f"{left_out} more segments: --json lists them all")
     if not document["add"]:
         lines.append("nothing to add")
     if document["consensus"] is None:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
-from ewval.core.voxels import mask_of
 from ewval.core.errors import DamagedError, UsageError
 from ewval.core.files import replacing, write_atomically
 from ewval.core.nrrd import encode_nrrd
 from ewval.core.pictures import Overlay, centre_of, draw_slices
+from ewval.core.voxels import mask_of
 from ewval.nn.answers import Answer, to_document
 
 CODES = {"seed": 1, "add": 2, "maybe": 3, "doubted": 4}
@@ -107,11 +107,20 @@ class AnswerFolder:
             picture(answer, image=packed[0] if image is None else image, labels=full).save(path, format="PNG")
         write_atomically(folder / "prediction.json", json.dumps(to_document(answer)).encode() + b"\n")
 
-    def finish(self, documents: Iterable[Mapping[str, Any]]) -> Path:
-        """Write all answers of a run as JSON lines; return where."""
-        path = self.root / "predictions.jsonl"
-        write_atomically(path, "".join(json.dumps(document) + "\n" for document in documents).encode())
-        return path
+    def finish(self, tasks: Iterable[int], *, failed: Mapping[int, str]) -> None:
+        """Write what a run has come to: all answers as JSON lines, and the failures as ids to try again.
+
+        Args:
+            tasks: In the order that was asked for.
+            failed: Reasons by task.
+        """
+        with replacing(self.root / "predictions.jsonl") as path, path.open("w") as lines:
+            lines.writelines(json.dumps(self.document(task)) + "\n" for task in tasks if self.is_finished(task))
+        failures = "".join(f"{task}  # {' '.join(reason.split())}\n" for task, reason in failed.items())
+        if failures:
+            write_atomically(self.root / "failed.txt", failures.encode())
+        else:
+            (self.root / "failed.txt").unlink(missing_ok=True)
 
 
 def verdict_codes(answer: Answer) -> NDArray[np.uint8]:

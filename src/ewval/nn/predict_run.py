@@ -84,7 +84,13 @@ class PredictRun:
         plan = self._plan()
         own = self._own(plan.todo)
         if self.shards.is_first:
-            yield from self._gather(plan, own)
+            failed: dict[int, str] = {}
+            for result in self._gather(plan, own):
+                if isinstance(result, Failed):
+                    failed[result.task] = str(result.error)
+                yield result
+            if self.saved is not None:
+                self.saved.finish(plan.wanted, failed=failed)
         else:
             for result in own:
                 self.shards.put(str(result.task), _sendable(result))

@@ -1,0 +1,175 @@
+"""Speed of `ewval predict` and what full resolution is worth, on real cubes.
+
+    python benchmarks/predict.py WIRE_FOLDER... [--tasks 200] [--model NAME|PATH]
+
+WIRE_FOLDER holds api/ and volumes/ as Eyewire serves them. Prints the cold start against `import torch` alone, many
+tasks in one process against a process each (extrapolated from ten), where the time goes, and how far verdicts at 64^3
+agree with those at full resolution.
+"""
+
+import argparse
+import cProfile
+import json
+import pstats
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ewval.core.fetch import FetchRequest, fetch
+from ewval.core.folder import DataFolder
+from ewval.core.local import LocalData
+from ewval.core.sim.server import WireServer
+from ewval.core.store import PackedStore
+from ewval.core.views import VolumeSource
+
+EWVAL = [sys.executable, "-m", "ewval", "predict"]
+NOWHERE = ["--api", "http://127.0.0.1:9"]
+ALONE = 10
+STAGES = {
+    "reading samples": ("cube.py", "build"),
+    "segments of the volume": ("views.py", "view"),
+    "graph of the volume": ("views.py", "graph"),
+    "network": ("looks.py", "voxel_maps"),
+    "decision": ("predict.py", "_decide"),
+    "comparison with the players": ("answers.py", "judge"),
+    "JSON": ("answers.py", "to_document"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("wire", nargs="+", type=Path)
+    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--model")
+    parser.add_argument("--data", type=Path, help="a data folder to use again")
+    options = parser.parse_args()
+    model = ["--model", options.model] if options.model else []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = DataFolder(options.data or Path(scratch))
+        tasks = fetched_tasks(folder, options.wire)[: options.tasks]
+        words = [*model, "--data", str(folder.root), *NOWHERE]
+        cold_start(tasks[0], words)
+        one_process_against_many(tasks, words)
+        where_time_goes(folder, tasks[:20], options.model)
+        resolutions(folder, tasks, options.model)
+
+
+def fetched_tasks(folder: DataFolder, wire: Sequence[Path]) -> list[int]:
+    """Fetch what the folders hold; return the tasks that can be answered, those of one volume after another."""
+    ids = [int(path.stem) for root in wire for path in sorted((root / "api/1.0/task").glob("*.json"))]
+    with WireServer(wire) as server:
+        fetch(
+            FetchRequest(
+                folder,
+                tasks=tuple(ids),
+                api=server.api_url,
+                token="secret",
+                api_rate=2000,
+                bucket_rate=5000,
+                pack=True,
+                yes=True,
+            )
+        )
+    local = LocalData(folder)
+    table = local.table(task for task in ids if local.can_answer(task))
+    store = PackedStore(folder)
+    return [
+        task
+        for task in ids
+        if (row := table.find(task)) is not None
+        and store.has(int(table.volume[row]))
+        and np.isin(store.segmentation(int(table.volume[row])), table.seed(row)).any()
+    ]
+
+
+def timed(command: Sequence[str], *, text: str = "") -> float:
+    began = time.perf_counter()
+    result = subprocess.run([str(word) for word in command], input=text, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{result.stderr}")
+    return time.perf_counter() - began
+
+
+def cold_start(task: int, words: Sequence[str]) -> None:
+    predict = [*EWVAL, str(task), *words]
+    timed(predict)  # once, so that neither pays for a cold disk, and the graph of the volume is there
+    torch = min(timed([sys.executable, "-c", "import torch"]) for _ in range(5))
+    whole = min(timed(predict) for _ in range(5))
+    print(
+        f"cold start: import torch {torch:.2f} s, ewval predict {whole:.2f} s, ratio {whole / torch:.2f} (at most 2.5)"
+    )
+
+
+def one_process_against_many(tasks: Sequence[int], words: Sequence[str]) -> None:
+    step = max(1, len(tasks) // ALONE)
+    alone = sum(timed([*EWVAL, str(task), "--json", *words]) for task in tasks[::step][:ALONE]) / ALONE
+    together = timed([*EWVAL, "-", "--json", *words], text="\n".join(map(str, tasks)))
+    many = alone * len(tasks)
+    print(
+        f"{len(tasks)} tasks: one process {together:.1f} s ({len(tasks) / together:.2f} tasks/s), a process each"
+        f" {many:.1f} s (extrapolated from {ALONE}), {many / together:.2f} times faster (at least 3)"
+    )
+
+
+def where_time_goes(folder: DataFolder, tasks: Sequence[int], model: str | None) -> None:
+    from ewval.nn.answering import Settings
+    from ewval.nn.predict_run import PredictRequest, PredictRun
+    from ewval.nn.weights import load_model
+
+    request = PredictRequest(folder, tuple(tasks), (load_model(model),), settings=Settings())
+    profile = cProfile.Profile()
+    with profile:
+        for result in PredictRun(request, fetch=lambda *_: None):
+            json.dumps(getattr(result, "document", None))
+    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    total = max(entry[3] for entry in stats.values())
+    print(f"where {total:.1f} s for {len(tasks)} tasks go, without start-up:")
+    for stage, (file, function) in STAGES.items():
+        spent = sum(e[3] for (path, _, name), e in stats.items() if path.endswith(file) and name == function)
+        print(f"  {stage:28} {spent:6.2f} s {100 * spent / total:5.1f} %")
+
+
+def resolutions(folder: DataFolder, tasks: Sequence[int], model: str | None) -> None:
+    """Print how far verdicts at 64^3 agree with those at full resolution, and what 64^3 cannot see."""
+    from ewval.core.cube import SampleBuilder
+    from ewval.nn.predict import predict_samples
+    from ewval.nn.weights import load_model
+
+    table = LocalData(folder).table(tasks)
+    builder = SampleBuilder(table, PackedStore(folder))
+    loaded = load_model(model)
+    same = seen = unseen = 0
+    same_voxels = voxels = unseen_voxels = 0
+    runs = [
+        predict_samples(
+            loaded,
+            (builder.build(task) for task in tasks),
+            sources=VolumeSource(folder, full_resolution=is_full),
+            seeds=lambda task: table.seed(table.row(task)).tolist(),
+        )
+        for is_full in (True, False)
+    ]
+    for full, packed in zip(*runs, strict=True):
+        verdicts = {score.id: score.verdict for score in packed.segments}
+        scored = set(packed.table.ids.tolist())
+        for score in full.segments:
+            if score.id not in scored:
+                unseen, unseen_voxels = unseen + 1, unseen_voxels + score.voxels
+                continue
+            is_same = verdicts.get(score.id, "reject") == score.verdict
+            same, seen = same + is_same, seen + 1
+            same_voxels, voxels = same_voxels + is_same * score.voxels, voxels + score.voxels
+    print(
+        f"64^3 against full resolution, {len(tasks)} tasks, {seen} candidates: {100 * same / max(seen, 1):.2f} % of"
+        f" verdicts agree ({100 * same_voxels / max(voxels, 1):.2f} % by volume); {unseen} more candidates"
+        f" ({100 * unseen_voxels / max(voxels + unseen_voxels, 1):.3f} % of the volume) do not survive at 64^3"
+    )
+
+
+if __name__ == "__main__":
+    main()
