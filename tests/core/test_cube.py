@@ -192,7 +192,7 @@ def inputs(sample: Sample) -> dict[str, Any]:
     return {field.name: getattr(sample, field.name) for field in fields(sample) if field.name != "target"}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(task_trees(), st.data())
 def test_a_tasks_own_answer_reaches_no_input(tasks: dict[str, dict[str, Any]], data: st.DataObject) -> None:
     volumes = {task: data.draw(st.sampled_from([100, 101])) for task in tasks}
@@ -207,7 +207,7 @@ def test_a_tasks_own_answer_reaches_no_input(tasks: dict[str, dict[str, Any]], d
         assert np.array_equal(value, inputs(after)[name]), name
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(task_trees(), st.data())
 def test_context_is_what_strict_ancestors_answered(tasks: dict[str, dict[str, Any]], data: st.DataObject) -> None:
     task = data.draw(st.sampled_from(sorted(tasks)))

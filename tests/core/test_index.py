@@ -341,7 +341,7 @@ def test_a_ledger_with_a_damaged_row_is_named(tmp_path: Path, column: str, value
         run(folder)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     tasks=st.lists(
         st.tuples(st.integers(0, 6), st.tuples(*[st.integers(0, 5)] * 3), st.integers(1, 40)), min_size=1, max_size=40

@@ -112,7 +112,7 @@ def test_blocks_leave_no_overlap_between_the_sides(shape: tuple[int, int, int]) 
     assert not touching(parts[1], parts[2])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(*[st.integers(0, 12)] * 3), min_size=1, max_size=60),
     st.lists(st.integers(-40, 40), min_size=60, max_size=60),
