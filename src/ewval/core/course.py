@@ -90,9 +90,15 @@ class Course:
 
     def _queue(self, stack: AsyncExitStack, books: Books) -> VolumeQueue:
         request = self._request
-        workers = stack.enter_context(threads(FILE_THREADS))
+        downloader = Downloader(
+            request.folder,
+            self._bucket,
+            workers=stack.enter_context(threads(FILE_THREADS)),
+            decoder=stack.enter_context(threads(1)),
+            progress=self._files,
+        )
         return VolumeQueue(
-            Downloader(request.folder, self._bucket, workers=workers, progress=self._files),
+            downloader,
             books,
             folder=request.folder,
             packer=stack.enter_context(one_process()) if request.pack else None,

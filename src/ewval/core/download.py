@@ -5,7 +5,7 @@ Source: layout of the volume folders, seung-lab/task_spawner `js/spawner.js`.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from ewval.core.constants import CUBE_EDGE
-from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.errors import DamagedError, DataError, MissingError, ServerError, UsageError
 from ewval.core.files import write_atomically
 from ewval.core.folder import DataFolder
 from ewval.core.host import Host
@@ -27,6 +27,8 @@ FILES = (SEGMENTATION, METADATA, *TILES)
 SANE_BYTES = {SEGMENTATION: 64 << 20, METADATA: 1 << 20}
 """Where a body is cut off: a segmentation is 32 MiB before compression."""
 SANE_TILE_BYTES = 1 << 20
+HANDS = 16
+"""Files of one volume at a time: two volumes keep all connections busy, and no volume floods the event loop."""
 
 Check = Callable[..., None]
 P = ParamSpec("P")
@@ -63,12 +65,15 @@ class Downloader:
         folder: Where to.
         host: Where from.
         workers: Threads that verify and write, so that the pace is never held up.
+        decoder: Thread for segmentations; one at a time, because each keeps a core busy for a fifth of a second.
         progress: Advanced by each file.
     """
 
-    def __init__(self, folder: DataFolder, host: Host, *, workers: Executor, progress: Progress = SILENT) -> None:
+    def __init__(
+        self, folder: DataFolder, host: Host, *, workers: Executor, decoder: Executor, progress: Progress = SILENT
+    ) -> None:
         self.host = host
-        self._folder, self._workers, self._progress = folder, workers, progress
+        self._folder, self._workers, self._decoder, self._progress = folder, workers, decoder, progress
 
     async def fetch(
         self,
@@ -93,7 +98,7 @@ class Downloader:
             Unwanted: It is not needed.
         """
         raw = self._folder.raw(volume)
-        there = await self._run(_survey, raw)
+        there = await self._run(self._decoder, _survey, raw)
         self._progress.advance(len(there))
         exists = asyncio.Event()
         first = asyncio.create_task(self._file(raw, path, SEGMENTATION, there, seen=exists.set))
@@ -102,12 +107,12 @@ class Downloader:
             begun()
             if is_needed is not None:
                 await self._decide(raw, path, there, segmentation=first, is_needed=is_needed)
-            rest = [self._file(raw, path, METADATA, there), *(self._file(raw, path, name, there) for name in TILES)]
-            await _all(first, *rest)
+            rest = iter([name for name in (METADATA, *TILES) if name not in there])
+            await _all(first, *(self._files(raw, path, rest, there) for _ in range(HANDS)))
         except BaseException:
             first.cancel()
             raise
-        return await self._run(_finish, raw)
+        return await self._run(self._workers, _finish, raw)
 
     async def _decide(
         self,
@@ -121,10 +126,21 @@ class Downloader:
         await segmentation
         await self._file(raw, path, METADATA, there)
         there.update((SEGMENTATION, METADATA))
-        bounds = await self._run(_read_bounds, raw)
+        bounds = await self._run(self._workers, _read_bounds, raw)
         if not is_needed(bounds):
-            await self._run(discard, raw)
+            await self._run(self._workers, discard, raw)
             raise Unwanted(bounds)
+
+    async def _files(self, raw: Path, path: str, names: Iterator[str], there: set[str]) -> None:
+        """Fetch one after the other; one bad file does not cost the good ones."""
+        first_error: BaseException | None = None
+        for name in names:
+            try:
+                await self._file(raw, path, name, there)
+            except (ServerError, DataError) as error:
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
 
     async def _file(
         self, raw: Path, path: str, name: str, there: set[str], *, seen: Callable[[], None] = lambda: None
@@ -134,7 +150,7 @@ class Downloader:
         check: Check = {SEGMENTATION: check_segmentation, METADATA: check_metadata}.get(name, check_tile)
 
         async def use(body: bytes) -> None:
-            await self._run(_store, raw / name, body, check)
+            await self._run(self._decoder if name == SEGMENTATION else self._workers, _store, raw / name, body, check)
 
         try:
             await self.host.get(path + name, limit=SANE_BYTES.get(name, SANE_TILE_BYTES), use=use, seen=seen)
@@ -144,9 +160,8 @@ class Downloader:
             raise MissingError(f"{name} of volume {raw.name}", hint=f"{path} does not have it") from error
         self._progress.advance()
 
-    async def _run(self, function: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
-        work = partial(function, *values, **named)
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+    async def _run(self, where: Executor, function: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(where, partial(function, *values, **named))
 
 
 async def _either(first: Awaitable[object], second: asyncio.Task[None]) -> None:
@@ -161,7 +176,7 @@ async def _either(first: Awaitable[object], second: asyncio.Task[None]) -> None:
 
 
 async def _all(*work: Awaitable[None]) -> None:
-    """Let all end, then raise the first error: one bad file does not cost the good ones."""
+    """Let all end, then raise the first error."""
     results = await asyncio.gather(*work, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -190,6 +205,8 @@ def is_whole(raw: Path, *, stamp: int | None) -> bool:
 
 def _survey(raw: Path) -> set[str]:
     """Return the names of the files that are there and whole; clear away what a killed run left."""
+    if not raw.is_dir():
+        return set()
     for leftover in (*raw.glob(".*.incomplete"), *raw.glob("jpg/.*.incomplete")):
         leftover.unlink(missing_ok=True)
     return {name for name in FILES if _is_good(raw / name, name)}

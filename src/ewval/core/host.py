@@ -5,6 +5,7 @@ import base64
 import hashlib
 import ipaddress
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -128,18 +129,12 @@ class Host:
             ServerError: No good answer after all tries.
             DamagedError: As `use` raised it last.
         """
-        patience = _Patience(self)
+
+        async def once() -> T:
+            return await use(await self._body(url, query=query or {}, limit=limit, seen=seen))
+
         try:
-            async for attempt in stamina.retry_context(
-                on=patience,
-                attempts=TRIES,
-                timeout=PATIENCE_S,
-                wait_initial=WAIT_INITIAL_S,
-                wait_max=WAIT_MAX_S,
-                wait_jitter=WAIT_JITTER_S,
-            ):
-                with attempt:
-                    result = await use(await self._body(url, query=query or {}, limit=limit, seen=seen))
+            result = await self._patiently(once)
         except MissingError:
             self._count_answer()
             raise
@@ -147,6 +142,27 @@ class Host:
             self._give_up(error)
             raise
         self._count_answer()
+        return result
+
+    async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works or patience ends."""
+        patience = _Patience(self)
+        try:
+            return await once()  # nearly always all it takes; the machinery of retries would cost as much again
+        except RETRIED as error:
+            if not patience(error):
+                raise
+        await asyncio.sleep(WAIT_INITIAL_S * random.random() if self._pace.paused_s == 0 else 0)
+        async for attempt in stamina.retry_context(
+            on=patience,
+            attempts=TRIES - 1,
+            timeout=PATIENCE_S,
+            wait_initial=WAIT_INITIAL_S,
+            wait_max=WAIT_MAX_S,
+            wait_jitter=WAIT_JITTER_S,
+        ):
+            with attempt:
+                result = await once()
         return result
 
     def note(self) -> str:
