@@ -60,7 +60,7 @@ def test_a_volume_is_decoded_again_only_when_it_changed(folder: DataFolder) -> N
     find_labels(folder, VOLUMES, progress=SILENT)
     again = Decoded()
     find_labels(folder, VOLUMES, progress=again)
-    assert again.steps == [2, 1]  # two remembered, then the one that is not packed
+    assert again.steps == [1]  # the one that is not packed
     write_volume(folder, 100, ids=5)
     after = find_labels(folder, VOLUMES, progress=SILENT)
     assert after.shows_seed(np.array([100]), from_lists([[5]])).tolist() == [True]

@@ -76,16 +76,16 @@ def find_labels(folder: DataFolder, volumes: Int64s, *, progress: Progress, work
     Args:
         folder: The data folder.
         volumes: int64, ascending, without repeats.
-        progress: Told of each volume.
+        progress: Told of each volume that is decoded.
         workers: Threads; lzma decodes outside the interpreter's lock.
     """
     stamps = np.array([_file_stamp(folder, volume) for volume in volumes.tolist()], dtype=np.int64).reshape(-1, 2)
     known = _recall(folder, volumes, stamps)
-    progress.start(len(volumes), unit="volumes")
-    progress.advance(len(known))
+    fresh = [volume for volume in volumes.tolist() if volume not in known]
+    progress.start(len(fresh), unit="volumes")
     try:
         with ThreadPoolExecutor(workers) as pool:
-            for chunk in _chunks([volume for volume in volumes.tolist() if volume not in known]):
+            for chunk in _chunks(fresh):
                 known.update(zip(chunk, pool.map(lambda volume: _look(folder, volume), chunk), strict=True))
                 progress.advance(len(chunk))
     finally:
