@@ -13,15 +13,18 @@ from torch import Tensor
 
 from ewval.core.codec import encode
 from ewval.core.folder import DataFolder
+from ewval.core.segments import reachable
 from ewval.core.split import Split, write_split
 from ewval.nn.distributed import Team
 from ewval.nn.evaluate import EvalRequest, score_parts
 from ewval.nn.evaluation.answerers import ModelAnswerer
+from ewval.nn.evaluation.evidence import contact_evidence
 from ewval.nn.evaluation.output import Run, finish
 from ewval.nn.evaluation.panel import Models, make_panel
 from ewval.nn.evaluation.parts import PartFolder
 from ewval.nn.evaluation.tasks import TaskSet, read_tasks
 from ewval.nn.network import Network
+from ewval.nn.segment_head import HeadAnswer
 from ewval.nn.weights import Model, ModelCard
 
 EDGE = 64
@@ -107,6 +110,21 @@ class ConstantNetwork(RowNetwork):
 
     def forward(self, image, seed, confidence, context, boundary=None, *, loops=None, **_):
         return torch.full(seed.shape, -1.0), torch.ones(seed.shape)
+
+
+class LookingHead:
+    """A segment head: grows over contacts that are no darker than what lies behind them."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+    def score(self, graph, seed_ids) -> HeadAnswer:
+        evidence, seed = contact_evidence(graph), np.zeros(65_536, bool)
+        seed[list(seed_ids)] = True
+        bright = evidence.pairs[evidence.score > -0.3]
+        reached = reachable(bright, seed=seed, accepted=np.ones_like(seed))
+        chosen = reached[graph.ids]
+        return HeadAnswer(graph.ids, np.where(chosen, 0.9, 0.1), chosen, 1.0)
 
 
 def model_of(network: Network, *, loss: str = "bayes") -> Model:

@@ -1,8 +1,11 @@
 """The baselines do what their names say, and the tuned one never sees what is scored."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from bars import bars, brightness, tasks_of
+from bars import ConstantNetwork, LookingHead, ask, bars, brightness, tasks_of
+from ewval.core.graph import build_graph
 from ewval.nn.evaluation.answerers import AllTouching, SeedAlone
 from ewval.nn.evaluation.evidence import contact_evidence
 from ewval.nn.evaluation.growth import UNTUNED, tune_growth
@@ -39,6 +42,19 @@ def test_growth_over_bright_contacts_follows_the_neuron(bar_folder):
         assert np.array_equal(guess.voxels, truth.target)
 
 
+def test_the_voxels_of_a_segment_head_say_what_its_segments_say(bar_folder):
+    tasks = tasks_of(bar_folder)
+    network = ask(ConstantNetwork(), tasks)
+    question, truth = question_of(tasks, neuron=1)
+    [alone] = network.answer([question])
+    [headed] = replace(network, model=replace(network.model, head=LookingHead())).answer([question])
+    assert alone.chosen == frozenset()
+    assert headed.chosen == truth.true
+    assert np.array_equal(headed.voxels, truth.target)
+    assert headed.probability[question.sample.seed].min() == 1.0
+    assert np.array_equal(headed.probability > 0.5, truth.target)
+
+
 def test_growth_is_never_tuned_on_what_is_scored(bar_folder):
     assert tune_growth(tasks_of(bar_folder, "val"), seed=0)[1] == "24 tasks of the train side"
     growth, tuned_on = tune_growth(tasks_of(bar_folder, "all"), seed=0)
@@ -48,7 +64,7 @@ def test_growth_is_never_tuned_on_what_is_scored(bar_folder):
 def test_evidence_is_zero_without_a_membrane_and_negative_at_one():
     labels = bars()
     image = brightness(labels, rng=np.random.default_rng(0))
-    evidence = contact_evidence(image, labels)
+    evidence = contact_evidence(build_graph(image, labels))
     along = np.diff(evidence.pairs, axis=1)[:, 0] == 1  # bars of one neuron follow one another
     assert len(evidence.pairs) == 144
     assert np.abs(evidence.score[along]).max() < 0.2
@@ -57,4 +73,4 @@ def test_evidence_is_zero_without_a_membrane_and_negative_at_one():
 
 def test_one_segment_has_no_boundaries():
     cube = np.ones((8, 8, 8), np.uint16)
-    assert contact_evidence(cube.astype(np.uint8), cube).pairs.shape == (0, 2)
+    assert contact_evidence(build_graph(cube.astype(np.uint8), cube)).pairs.shape == (0, 2)

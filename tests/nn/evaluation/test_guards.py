@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bars import ConstantNetwork, CopyNetwork, LookingNetwork, RowNetwork, ask, tasks_of
+from bars import ConstantNetwork, CopyNetwork, LookingHead, LookingNetwork, RowNetwork, ask, tasks_of
 from ewval.core.cube import Sample, SampleBuilder, mask_of
 from ewval.nn.evaluation.guards import Probe, own_answer, shuffled_image, split_overlap, zeroed_context
 from ewval.nn.metrics import segment_metrics
@@ -82,6 +82,18 @@ def test_a_model_that_does_not_look_fails_on_shuffled_images(bar_folder):
     guard = shuffled_image(probe_of(tasks, answerer), answerer)
     assert (guard.state, guard.value) == ("fail", 1.0)
     assert guard.reason.endswith("the image hardly matters")
+
+
+def test_a_segment_head_is_shown_the_graph_of_the_shuffled_image(bar_folder):
+    tasks = tasks_of(bar_folder)
+    answerer = ask(ConstantNetwork(), tasks)
+    answerer = replace(answerer, model=replace(answerer.model, head=LookingHead()))
+    probe = probe_of(tasks, answerer)
+    assert probe.score.mean() == 1.0
+    guard = shuffled_image(probe, answerer)
+    assert guard.state == "pass"
+    assert guard.value < 0.5
+    assert not (bar_folder.root / "graphs").exists()
 
 
 @pytest.mark.parametrize("guard", [shuffled_image, zeroed_context])

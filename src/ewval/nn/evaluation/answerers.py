@@ -1,7 +1,7 @@
 """Whoever answers tasks: models, and the baselines that any model has to beat."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.segments import reachable
-from ewval.core.views import VolumeSource
+from ewval.core.views import ViewSource
 from ewval.nn.evaluation.evidence import EvidenceCache
 from ewval.nn.evaluation.scoring import Guess, Question, named_segments
 from ewval.nn.predict import TaskPrediction, predict_samples
@@ -39,7 +39,7 @@ class ModelAnswerer:
     """
 
     model: Model
-    sources: VolumeSource
+    sources: ViewSource
     loops: int | None = None
     device: torch.device | str = "cpu"
     batch_size: int = 1
@@ -56,12 +56,22 @@ class ModelAnswerer:
             device=self.device,
             batch_size=self.batch_size,
         )
-        return [guess_of(prediction) for prediction in predictions]
+        say = guess_of if self.model.head is None else painted
+        return [say(prediction, question) for prediction, question in zip(predictions, questions, strict=True)]
 
 
-def guess_of(prediction: TaskPrediction) -> Guess:
+def guess_of(prediction: TaskPrediction, _: Question) -> Guess:
     """Return a prediction as an answer: a voxel belongs to the neuron where that is likelier than not."""
-    return Guess(prediction.probability > 0.5, frozenset(prediction.add), prediction)
+    chance = prediction.probability
+    return Guess(chance > 0.5, frozenset(prediction.add), prediction, chance)
+
+
+def painted(prediction: TaskPrediction, question: Question) -> Guess:
+    """Return the prediction of a model whose segment head decides: its voxels say what their segments say."""
+    chosen = named_segments(question, prediction.add)
+    chance = prediction.table.dense(prediction.table.probability)
+    chance[list(question.seed)] = 1.0
+    return replace(chosen, prediction=prediction, probability=chance[question.sample.labels].astype(np.float32))
 
 
 class SeedAlone:

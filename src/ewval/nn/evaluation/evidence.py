@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.graph import build_graph
-from ewval.core.views import VolumeSource
+from ewval.core.graph import SegmentGraph
+from ewval.core.views import ViewSource
 from ewval.nn.evaluation.scoring import Question
 from ewval.nn.metrics import Floats
 
@@ -38,7 +38,7 @@ class EvidenceCache:
         size: Volumes to keep.
     """
 
-    def __init__(self, sources: VolumeSource, *, size: int = 4) -> None:
+    def __init__(self, sources: ViewSource, *, size: int = 4) -> None:
         self._sources, self._size = sources, size
         self._kept: OrderedDict[int, Evidence] = OrderedDict()
 
@@ -46,28 +46,16 @@ class EvidenceCache:
         """Return the evidence at the boundaries of the question's volume."""
         volume = question.sample.volume
         if volume not in self._kept:
-            self._kept[volume] = self._measure(question)
+            sample = question.sample
+            self._kept[volume] = contact_evidence(self._sources.graph(volume, sample.image, sample.labels).graph)
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(volume)
         return self._kept[volume]
 
-    def _measure(self, question: Question) -> Evidence:
-        volume = question.sample.volume
-        image, labels = self._sources.image(volume), self._sources.labels(volume)
-        if image is None or labels is None:
-            image, labels = question.sample.image, question.sample.labels
-        return contact_evidence(image, labels)
 
-
-def contact_evidence(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Evidence:
-    """Return the evidence at every contact of a cube, at any resolution.
-
-    Args:
-        image: uint8 [z, y, x], membranes dark.
-        labels: uint16 [z, y, x], 0 boundary.
-    """
-    graph = build_graph(image, labels)
+def contact_evidence(graph: SegmentGraph) -> Evidence:
+    """Return the evidence at every contact of a cube."""
     if not len(graph.pairs):
         return Evidence(np.zeros((0, 2), np.int64), np.zeros(0))
     rise = graph.evidence[:, graph.evidence_names.index(RISE)]

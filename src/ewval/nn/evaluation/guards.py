@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.cube import Sample, SampleBuilder
+from ewval.core.graph import build_graph
 from ewval.core.tasks import TaskTable
-from ewval.nn.evaluation.answerers import Answerer
+from ewval.core.views import GraphView, VolumeSource, VolumeView, graph_of_packed
+from ewval.nn.evaluation.answerers import Answerer, ModelAnswerer
 from ewval.nn.evaluation.bootstrap import ClusterSums, interval, resampled_means
 from ewval.nn.evaluation.scoring import Question, Truth
 from ewval.nn.evaluation.tasks import Int64s, TaskSet
@@ -87,11 +89,12 @@ def own_answer(tasks: TaskSet, ids: Int64s) -> Guard:
     return Guard("pass", 0.0, f"changing the answers of {len(ids)} tasks changed none of their inputs")
 
 
-def shuffled_image(probe: Probe, answerer: Answerer) -> Guard:
+def shuffled_image(probe: Probe, answerer: ModelAnswerer) -> Guard:
     """Shuffle the voxels of each image: a model that looks at it must lose most of its gain over the seed."""
     if not probe.beats_seed:
         return Guard("inconclusive", None, "the model does not beat the seed alone by its interval")
-    kept = rescored(probe, answerer, shuffle_image)
+    blinded = replace(answerer, sources=ShuffledSource(probe.tasks.sources))
+    kept = rescored(probe, blinded, shuffle_image)
     fall = probe.score - kept
     share = float(fall.mean() / probe.gain.mean())
     low, _ = _interval(fall, probe.groups)
@@ -101,7 +104,7 @@ def shuffled_image(probe: Probe, answerer: Answerer) -> Guard:
     return Guard("pass" if low > 0 else "inconclusive", float(kept.mean()), text)
 
 
-def zeroed_context(probe: Probe, answerer: Answerer) -> Guard:
+def zeroed_context(probe: Probe, answerer: ModelAnswerer) -> Guard:
     """Take the ancestors' answers away: a model that was fed its answer there is left with nothing."""
     if not probe.beats_seed:
         return Guard("inconclusive", None, "the model does not beat the seed alone by its interval")
@@ -128,11 +131,43 @@ def split_overlap(tasks: TaskSet) -> Guard:
     return Guard("pass", 0.0, f"no {unit} is tested and was learned from")
 
 
+class ShuffledSource:
+    """Views of volumes whose images are shuffled, the full-resolution ones too; nothing of it reaches the disk.
+
+    Args:
+        sources: The volumes as they are.
+    """
+
+    def __init__(self, sources: VolumeSource) -> None:
+        self._sources = sources
+        self._latest: tuple[int, GraphView] | None = None
+
+    def view(self, volume: int, packed: NDArray[np.uint16]) -> VolumeView:
+        """Return the view of the volume, which knows no image."""
+        return self._sources.view(volume, packed)
+
+    def graph(self, volume: int, image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> GraphView:
+        """Return the graph of the volume as the shuffled image shows it; `image` is shuffled already."""
+        if self._latest is None or self._latest[0] != volume:
+            self._latest = (volume, self._measure(volume, image, packed))
+        return self._latest[1]
+
+    def _measure(self, volume: int, image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> GraphView:
+        full, labels = self._sources.image(volume), self._sources.labels(volume)
+        if full is None or labels is None:
+            return graph_of_packed(image, packed)
+        return GraphView(build_graph(shuffled(full, key=volume), labels), "full", 1)
+
+
 def shuffle_image(question: Question) -> Question:
     """Return the question with the image's voxels in an order drawn from the volume's id."""
-    image = question.sample.image
-    order = np.random.default_rng(question.sample.volume).permutation(image.size)
-    return replace(question, sample=replace(question.sample, image=image.ravel()[order].reshape(image.shape)))
+    sample = question.sample
+    return replace(question, sample=replace(sample, image=shuffled(sample.image, key=sample.volume)))
+
+
+def shuffled(image: NDArray[np.uint8], *, key: int) -> NDArray[np.uint8]:
+    """Return the image with its voxels in an order drawn from `key`."""
+    return np.random.default_rng(key).permutation(image.ravel()).reshape(image.shape)
 
 
 def zero_context(question: Question) -> Question:

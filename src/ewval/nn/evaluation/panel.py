@@ -47,7 +47,7 @@ class Panel:
         notes: One sentence on a baseline that needs one.
     """
 
-    settings: Mapping[str, Answerer]
+    settings: Mapping[str, ModelAnswerer]
     baselines: Mapping[str, Answerer]
     notes: Mapping[str, str] = field(default_factory=dict)
 

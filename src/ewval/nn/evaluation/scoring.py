@@ -76,12 +76,14 @@ class Guess:
     Args:
         voxels: bool [z, y, x], said to belong to the neuron.
         chosen: Ids of the segments to add, without the seed.
-        prediction: Where a model answered: its probabilities and scored segments.
+        prediction: Where a model answered: its scored segments.
+        probability: Where a model answered: float32 [z, y, x], that a voxel belongs to the neuron.
     """
 
     voxels: Mask
     chosen: frozenset[int]
     prediction: TaskPrediction | None = None
+    probability: NDArray[np.float32] | None = None
 
 
 def named_segments(question: Question, chosen: Iterable[int]) -> Guess:
@@ -107,8 +109,9 @@ def score_guess(guess: Guess, question: Question, truth: Truth, *, gathered: Gat
         "true_segments": len(truth.true),
         "chosen_segments": len(guess.chosen),
     }
+    if guess.probability is not None:
+        metrics |= _voxels(guess.probability, question.sample, truth.target, gathered=gathered)
     if guess.prediction is not None:
-        metrics |= _voxels(guess.prediction.probability, question.sample, truth.target, gathered=gathered)
         metrics |= _candidates(guess.prediction, truth, wrong=metrics["wrong_voxels"], gathered=gathered)
         metrics |= _trace_priorities(guess.prediction, question, truth)
     return np.array([metrics.get(name, np.nan) for name in COLUMNS])
