@@ -74,6 +74,11 @@ def test_ties_go_to_the_label_that_is_smallest_in_the_whole_volume(
     assert downsample_labels(labels, factor=4)[0, 0, 0] == expected
 
 
+def test_counts_beyond_a_byte_are_told_apart() -> None:
+    labels = np.repeat(np.array([7, 9], np.uint16), [300, 212]).reshape(8, 8, 8)
+    assert downsample_labels(labels, factor=8).item() == 7
+
+
 def test_views_in_any_memory_order_give_the_same_labels() -> None:
     labels = np.random.default_rng(0).integers(0, 4, (8, 8, 8), np.uint16)
     assert np.array_equal(downsample_labels(labels.T, factor=4), plain_modes(labels.T, factor=4))
