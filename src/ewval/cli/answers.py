@@ -30,12 +30,14 @@ class Presenter:
         form: One JSON line, one line of segment ids, bare ids, or tables.
         rank: Those with the highest review priority first.
         single: One task is asked for: its segments are shown, not a row.
+        first: The first answer, once there is one.
     """
 
     output: Output
     form: Form
     rank: bool = False
     single: bool = False
+    first: Document | None = None
     _kept: list[Document] = field(default_factory=list)
     _failed: dict[int, EwvalError] = field(default_factory=dict)
     _shown: int = 0
@@ -60,6 +62,7 @@ class Presenter:
     def show(self, document: Document) -> None:
         """Take one answer; it is written at once where nothing has to wait for the others."""
         self._shown += 1
+        self.first = self.first or document
         if self.rank or (self.form == "text" and not self.single):
             self._kept.append(_slim(document) if self.form == "text" else document)
         else:

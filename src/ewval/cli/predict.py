@@ -24,6 +24,7 @@ from ewval.cli.options import (
 )
 from ewval.cli.output import open_output
 from ewval.cli.progress import progress_bar
+from ewval.cli.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
 from ewval.core.credentials import read_token
 from ewval.core.errors import UsageError
@@ -53,6 +54,7 @@ Segments = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Save masks, pictures and answers here.", metavar="DIR")]
 Report = Annotated[bool, typer.Option("--report", help="Write report.html: slices and a 3D view, in --out or here.")]
+View = Annotated[bool, typer.Option("--view", help="Open the first answer in neuroglancer (extra 'view').")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Samples at once, on a GPU.")]
 
 
@@ -66,6 +68,7 @@ def predict(
     segments: Segments = False,
     out: Out = None,
     report: Report = False,
+    view: View = False,
     device: Device = "auto",
     batch_size: BatchSize = 8,
     data: Data = DATA_DEFAULT,
@@ -84,18 +87,23 @@ def predict(
     asked = Asked(data_folder(data), tasks=tuple(tasks), cells=tuple(cells), out=out, api=api, token_file=token_file)
     presenter = Presenter(output, form, rank=rank, single=asked.is_single)
 
+    if view:
+        check_viewer()
     from ewval.nn.answering import Settings
-    from ewval.nn.devices import pick_device
+    from ewval.nn.shards import own_device
 
-    settings = Settings(loops=loops, tta=tta, device=pick_device(device), batch_size=batch_size)
+    settings = Settings(loops=loops, tta=tta, device=own_device(device), batch_size=batch_size)
     with progress_bar("predict", quiet=quiet or asked.is_single) as progress:
         run = _run(asked, models=model, settings=settings, progress=progress)
         reporter = _reporter(run) if report else None
         for result in run:
             presenter.take(result, reporter=reporter)
+    code = presenter.finish()
     if reporter is not None:
         presenter.report(reporter, (out or Path()) / REPORT)
-    raise typer.Exit(presenter.finish())
+    if view and presenter.first is not None:
+        show_in_viewer(presenter.first, run)
+    raise typer.Exit(code)
 
 
 @dataclass(frozen=True, slots=True)

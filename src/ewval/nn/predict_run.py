@@ -14,6 +14,7 @@ from ewval.core.local import LocalData, by_volume
 from ewval.core.progress import SILENT, Progress
 from ewval.core.provision import Fetcher, provide, tasks_of_cells
 from ewval.core.store import PackedStore
+from ewval.core.viewer import VolumePicture
 from ewval.core.views import VolumeSource
 from ewval.nn.answer_folder import AnswerFolder
 from ewval.nn.answering import Answerer, Failed, Settings
@@ -94,6 +95,14 @@ class PredictRun:
         else:
             for result in own:
                 self.shards.put(str(result.task), _sendable(result))
+
+    def picture(self, volume: int) -> VolumePicture:
+        """Return a volume at the best resolution at hand."""
+        image, labels = self.source.image(volume), self.source.labels(volume)
+        return VolumePicture(
+            image=self.store.image(volume) if image is None else image,
+            labels=self.store.segmentation(volume) if labels is None else labels,
+        )
 
     def _plan(self) -> "Plan":
         """Fetch and pack in the first process while the others wait, so that all of them go by one plan."""

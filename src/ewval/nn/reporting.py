@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.errors import UsageError
 from ewval.core.files import write_atomically
-from ewval.core.viewer import TaskPanel, VolumePicture, render_report
+from ewval.core.viewer import TaskPanel, render_report
 from ewval.nn.predict_run import Found, PredictRun
 
 OPENED = 24
@@ -22,9 +23,14 @@ class Reporter:
     Args:
         run: Whose answers these are; its volumes are read again for the pictures.
         opened: Tasks that can be opened.
+
+    Raises:
+        UsageError: The run has several processes and no folder through which their voxel maps could come.
     """
 
     def __init__(self, run: PredictRun, *, opened: int = OPENED) -> None:
+        if run.shards.size > 1 and run.saved is None:
+            raise UsageError("--report under torchrun needs --out, where the processes leave what it shows")
         self._run, self._opened = run, opened
         self._rows: list[dict[str, Any]] = []
         self._panels: list[tuple[float, int, Found, NDArray[np.float16] | None]] = []
@@ -50,7 +56,7 @@ class Reporter:
         rows = sorted(self._rows, key=lambda row: (-row["review_priority"], row["task"])) if rank else self._rows
         chosen = sorted(self._panels, key=lambda panel: (-panel[0], -panel[1]) if rank else (order[-panel[1]], 0))
         panels = [self._panel(found, chance) for _, _, found, chance in chosen]
-        volumes = {panel.document["volume"]: self._picture(panel.document["volume"]) for panel in panels}
+        volumes = {panel.document["volume"]: self._run.picture(panel.document["volume"]) for panel in panels}
         page = render_report(rows, panels, volumes, title=_title(rows), subtitle=self._subtitle(rows))
         write_atomically(path, page.encode())
 
@@ -63,13 +69,6 @@ class Reporter:
         volume = found.document["volume"]
         view = self._run.source.view(volume, self._run.store.segmentation(volume))
         return TaskPanel(found.document, probability, view.pooling)
-
-    def _picture(self, volume: int) -> VolumePicture:
-        image, labels = self._run.source.image(volume), self._run.source.labels(volume)
-        return VolumePicture(
-            image=self._run.store.image(volume) if image is None else image,
-            labels=self._run.store.segmentation(volume) if labels is None else labels,
-        )
 
     def _subtitle(self, rows: list[dict[str, Any]]) -> str:
         made = self._run.made_with

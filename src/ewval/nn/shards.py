@@ -1,13 +1,16 @@
 """Work shared by the processes of torchrun: each does a part, the first gathers what they found as it is wanted."""
 
+import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import torch
 from torch.distributed.rendezvous import rendezvous
 
+from ewval.nn.devices import pick_device
 from ewval.nn.distributed import is_distributed
 
 Item = TypeVar("Item")
@@ -45,6 +48,19 @@ class Shards:
     def get(self, key: str) -> Any:
         """Return what was left under `key`, once it is there."""
         return pickle.loads(self.store.get(f"ewval/{key}"))
+
+
+def own_device(text: str) -> torch.device:
+    """Return the device that `text` names; of several GPUs each process of torchrun takes its own.
+
+    Raises:
+        UsageError: `text` names no device.
+        DeviceError: The device is not there.
+    """
+    device = pick_device(text)
+    if device.type == "cuda" and device.index is None and is_distributed():
+        return pick_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    return device
 
 
 def open_shards() -> Shards:

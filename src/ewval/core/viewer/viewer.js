@@ -339,7 +339,7 @@
   // Where WebGL is missing: triangles sorted by depth and filled, the farthest first.
   function solidPlain(canvas) {
     const pen = canvas.getContext("2d");
-    const LIMIT = 30000;
+    const LIMIT = 120000;
     let bodies = {};
     const onScreen = ([x, y, z]) => {
       const scale = 2.7 / (z + eye.distance) * canvas.width / 2;
@@ -383,10 +383,12 @@
           const [u, v] = [1, 2].map((k) => corners[k].map((value, part) => value - corners[0][part]));
           const n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
           const light = 0.3 + 0.65 * Math.abs((-0.35 * n[0] + 0.5 * n[1] - 0.8 * n[2]) / (Math.hypot(...n) || 1));
-          pen.fillStyle = `rgb(${COLOURS[name].map((part) => Math.round(part * light)).join(",")})`;
+          pen.fillStyle = pen.strokeStyle = `rgb(${COLOURS[name].map((part) => Math.round(part * light)).join(",")})`;
           pen.beginPath();
           corners.forEach((corner, place) => (place ? pen.lineTo(...onScreen(corner)) : pen.moveTo(...onScreen(corner))));
+          pen.closePath();
           pen.fill();
+          pen.stroke();  // closes the seams that antialiasing leaves between neighbours
         }
       },
     };

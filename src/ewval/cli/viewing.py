@@ -1,0 +1,33 @@
+"""`ewval predict --view`: an answer in neuroglancer, as long as the user looks at it."""
+
+import sys
+import webbrowser
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from ewval.cli.output import message
+from ewval.core.errors import ExtraError
+
+if TYPE_CHECKING:
+    from ewval.nn.predict_run import PredictRun
+
+
+def check_viewer() -> None:
+    """Make sure, before any work is done, that there is a viewer.
+
+    Raises:
+        ExtraError: neuroglancer is not installed.
+    """
+    if find_spec("neuroglancer") is None:
+        raise ExtraError("view", "neuroglancer")
+
+
+def show_in_viewer(document: Mapping[str, Any], run: "PredictRun") -> None:
+    """Open a browser on an answer; return once the user presses Enter or stdin ends."""
+    from ewval.core.neuroglancer_view import open_viewer
+
+    address = open_viewer(document, run.picture(document["volume"]))
+    message(f"neuroglancer shows task {document['task']} at {address}; press Enter to end")
+    webbrowser.open(address)
+    sys.stdin.readline()
