@@ -45,6 +45,12 @@ def make_pair(
     return record, None if answer is None else AggregateRecord(dict.fromkeys(answer, 1.0), weight=weight)
 
 
+def line_of_cells(count: int) -> list[Pair]:
+    """Return `count` cells of one task each in one cube."""
+    numbers = range(1, count + 1)
+    return [make_pair(i, cell=1000 + i, seed=(i % 8 + 1,), answer=(1, 2, i % 8 + 1)) for i in numbers]
+
+
 def write_volume(folder: DataFolder, volume: int, *, ids: int = 8) -> None:
     """Write a packed volume of slabs along z with the ids 1 to `ids`."""
     labels = np.repeat(np.arange(64) % ids + 1, 64 * 64).astype(np.uint16)

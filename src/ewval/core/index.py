@@ -4,51 +4,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ewval.core import sides
 from ewval.core.consensus import ConsensusRule
-from ewval.core.constants import DEFAULT_CONTEXT
 from ewval.core.drops import Facts, Flags, count_first, reasons_before_decoding, reasons_of_volumes
-from ewval.core.duplicates import question_keys
 from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.presence import Presence, find_labels
 from ewval.core.progress import SILENT, Progress
-from ewval.core.sides import Codes, Fractions
+from ewval.core.sides import Fractions
 from ewval.core.source import read_source
-from ewval.core.split import SIDES, Split, split_path, write_split
+from ewval.core.split import Split, split_path, write_split
+from ewval.core.splitting import Kept, SplitRule, split_by_fold, split_by_rule
 from ewval.core.subset import copy_subset
 from ewval.core.task_files import write_task_files
-from ewval.core.tasks import NONE, UNKNOWN, TaskTable, files_of, store_table
+from ewval.core.tasks import TaskTable, files_of, store_table
 
 Int64s = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class SplitRule:
-    """How tasks are told apart: `volume`, `cell`, or cells below a threshold against the others.
-
-    Raises:
-        UsageError: No such rule.
-    """
-
-    name: str
-
-    def __post_init__(self) -> None:
-        head, _, number = self.name.partition(":")
-        threshold = head == "cell" and number.isascii() and number.isdigit()
-        if self.name not in ("volume", "cell") and not threshold:
-            raise UsageError(f"--split {self.name}: it is volume, cell or cell:NUMBER, such as cell:77960")
-
-    @property
-    def threshold(self) -> int | None:
-        """First cell id of the test side, None where cells are drawn."""
-        number = self.name.partition(":")[2]
-        return int(number) if number else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +150,11 @@ def _splits(request: IndexRequest, table: TaskTable, reasons: dict[str, Flags], 
     kept = np.flatnonzero(~dropped)
     if not len(kept):
         raise MissingError("any task fit for learning", hint=_why_none(counts))
-    codes, fallback = _draw(request, table, kept)
-    drawn = [(request.split, fallback, codes)]
+    tasks = Kept(table, kept, empty[kept], counts, consensus=str(request.consensus.rule))
+    splits = [split_by_rule(tasks, SplitRule(request.split), fractions=request.fractions, seed=request.seed)]
     if request.folds is not None:
-        cells = table.group[kept]
-        folds = sides.by_fold(cells, request.folds, fractions=request.fractions, seed=request.seed)
-        drawn += [("cell", None, codes) for codes in folds]
-    make = _Maker(request, table, kept, empty[kept], counts)
-    return [make.split(rule, fallback, codes) for rule, fallback, codes in drawn]
+        splits += split_by_fold(tasks, request.folds, fractions=request.fractions, seed=request.seed)
+    return splits
 
 
 def _why_none(counts: Mapping[str, int]) -> str:
@@ -196,82 +167,19 @@ def _why_none(counts: Mapping[str, int]) -> str:
     return f"dropped: {listed}; {advice}"
 
 
-def _draw(request: IndexRequest, table: TaskTable, kept: Int64s) -> tuple[Codes, str | None]:
-    cells, fractions, seed = table.group[kept], request.fractions, request.seed
-    threshold = SplitRule(request.split).threshold
-    if threshold is not None:
-        if (table.cell[kept] == NONE).any():
-            raise UsageError(f"--split {request.split}: the cells of some tasks are unknown here; use --split cell")
-        return sides.by_threshold(cells, threshold, fractions=fractions, seed=seed), None
-    by_cell = sides.by_cell(cells, fractions=fractions, seed=seed)
-    if request.split == "cell":
-        return by_cell, None
-    corner = table.corner[kept]
-    codes = sides.by_volume(corner, (corner != UNKNOWN).all(axis=1), fractions=fractions, seed=seed)
-    return (by_cell, "cell") if codes is None else (codes, None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Maker:
-    """Turns codes into a split with its counts."""
-
-    request: IndexRequest
-    table: TaskTable
-    kept: Int64s
-    empty: Flags
-    dropped: Mapping[str, int]
-
-    def split(self, rule: str, fallback: str | None, codes: Codes) -> Split:
-        ids = self.table.ids[self.kept]
-        unfit = self.empty & (codes != sides.TEST)  # an empty answer teaches nothing; on the test side it is noise
-        dropped = dict(self.dropped)
-        if unfit.any():
-            dropped["empty_aggregate"] = int(unfit.sum())
-        parts: dict[str, Any] = {name: ids[(codes == code) & ~unfit] for code, name in enumerate(SIDES)}
-        counts: dict[str, Any] = {name: len(part) for name, part in parts.items()}
-        return Split(
-            **parts,
-            rule=rule,
-            seed=self.request.seed,
-            consensus=str(self.request.consensus.rule),
-            fallback=fallback,
-            counts={
-                "tasks": sum(counts.values()),
-                **counts,
-                "dropped": dropped,
-                "withheld_context": withheld_context(self.table, parts),
-                "shared_questions": shared_questions(self.table, parts),
-            },
-        )
-
-
-def withheld_context(table: TaskTable, parts: Mapping[str, Int64s]) -> int:
-    """Return how many training tasks have an ancestor within reach whose answer is scored, and so left out."""
-    scored = np.zeros(len(table), dtype=bool)
-    scored[table.rows(np.concatenate([parts["test"], parts["val"]]))] = True
-    row = table.rows(parts["train"])
-    found = np.zeros(len(row), dtype=bool)
-    for _ in range(DEFAULT_CONTEXT):
-        row = np.where(row >= 0, table.parent_row[row], NONE)
-        found |= (row >= 0) & scored[row]
-    return int(found.sum())
-
-
-def shared_questions(table: TaskTable, parts: Mapping[str, Int64s]) -> int:
-    """Return how many training tasks ask what a test task asks: the same seed in the same volume.
-
-    Eyewire marks most such duplicates, and they are dropped. What is left cannot happen with `volume`; with `cell` it
-    says how much of the test is known from training.
-    """
-    asked = question_keys(table)
-    train, test = asked[table.rows(parts["train"])], asked[table.rows(parts["test"])]
-    return int(np.isin(train, test).sum())
-
-
 def _write(folder: DataFolder, table: TaskTable, splits: list[Split]) -> tuple[Path, ...]:
     write_task_files(folder, files_of(table))
     store_table(table, folder)
     folds: list[int | None] = [None, *range(len(splits) - 1)]
     for fold, split in zip(folds, splits, strict=True):
         write_split(split, folder, fold=fold)
+    if len(splits) > 1:
+        _drop_folds_from(len(splits) - 1, folder)
     return (folder.task_vol, folder.task_data, *(split_path(folder, fold=fold) for fold in folds))
+
+
+def _drop_folds_from(fold: int, folder: DataFolder) -> None:
+    """Delete what an earlier run with more folds left: its tasks may be others."""
+    while (path := split_path(folder, fold=fold)).exists():
+        path.unlink()
+        fold += 1
