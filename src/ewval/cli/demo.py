@@ -26,7 +26,8 @@ TOKEN = "demo-token"
 MARKER = "demo.json"
 """Says that a folder belongs to the demo, and which ports its server had."""
 WORLD, RUN, SCORES, PREDICTIONS, PICTURE = "world", "run", "scores", "predictions", "slices.png"
-TRAIN_STEPS = 8
+TRAIN_STEPS, EVAL_TASKS = 8, 8
+SMALL_TRAIN_STEPS, SMALL_EVAL_TASKS = 2, 2
 TRAINED_ARCH = "lwunet"
 
 
@@ -34,19 +35,20 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for all that the demo makes.", metavar="DIR")] = Path(
         "ewval-demo"
     ),
+    small: Annotated[bool, typer.Option("--small", help="A smaller world, in a third of the time.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run all commands on a generated world, offline; the same command again continues."""
     output = open_output(json=json, quiet=quiet, verbose=False)
-    marker = _claim(out)
+    ports = _claim(out)
     from ewval.core.sim.server import WireServer
 
-    world = _world(out, quiet=quiet)
-    with WireServer(world, token=TOKEN, ports=marker) as server:
+    world = _world(out, small=small, quiet=quiet)
+    with WireServer(world, token=TOKEN, ports=ports) as server:
         _remember(out, server)
         shell = Shell(out, server.api_url, output)
-        model = _learn(shell)
+        model = _learn(shell, small=small)
         task = _predict(shell, world, model)
     _show(output, out, world, task)
 
@@ -79,15 +81,15 @@ def _remember(out: Path, server: "WireServer") -> None:
     write_atomically(out / MARKER, json_.dumps({"ports": ports}).encode() + b"\n")
 
 
-def _world(out: Path, *, quiet: bool) -> Path:
+def _world(out: Path, *, small: bool, quiet: bool) -> Path:
     """Return the folder of the generated world, made where it is not complete yet."""
-    from ewval.core.sim.world import WorldSpec, generate_world
+    from ewval.core.sim.world import TINY, WorldSpec, generate_world
     from ewval.core.sim.writing import REGISTRY, write_world
 
     folder = out / WORLD
     if not (folder / REGISTRY).is_file():
         with progress_bar("generate a world", quiet=quiet) as progress:
-            world = generate_world(WorldSpec(), progress=progress)
+            world = generate_world(TINY if small else WorldSpec(), progress=progress)
         with progress_bar("write it", quiet=quiet) as progress:
             write_world(world, folder, progress=progress)
     return folder
@@ -134,17 +136,18 @@ class Shell:
         return kept | {ENV_API: self.api, ENV_TOKEN: TOKEN}
 
 
-def _learn(shell: Shell) -> str | None:
+def _learn(shell: Shell, *, small: bool) -> str | None:
     """Fetch, pack, index, train and eval; return the model to predict with, None for the packaged one."""
     from ewval.nn.weights import packaged_models
 
     packaged = packaged_models()
+    steps, tasks = (SMALL_TRAIN_STEPS, SMALL_EVAL_TASKS) if small else (TRAIN_STEPS, EVAL_TASKS)
     shell.say(f"Eyewire's place is taken by a server at {shell.api} ({ENV_API}); its token is in {ENV_TOKEN}.")
     shell.run("fetch", "--registry", f"{WORLD}/cells.csv", "--api-rate", "500", "--bucket-rate", "5000")
     shell.run("pack")
     shell.run("index", "--split", "cell", "--test-fraction", "0.2", "--val-fraction", "0.05")
-    shell.run("train", "--run", RUN, "--steps", str(TRAIN_STEPS), "--batch-size", "2", *_init(packaged))
-    shell.run("eval", "--limit", "8", "--out", SCORES, *(("--compare", RUN) if packaged else ("--model", RUN)))
+    shell.run("train", "--run", RUN, "--steps", str(steps), "--batch-size", "2", *_init(packaged))
+    shell.run("eval", "--limit", str(tasks), "--out", SCORES, *(("--compare", RUN) if packaged else ("--model", RUN)))
     return None if packaged else RUN
 
 
