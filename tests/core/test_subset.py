@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from ewval.core.errors import MissingError
+from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.index import IndexRequest, index
 from ewval.core.split import Split, read_split
