@@ -267,6 +267,17 @@ def test_an_empty_folder_says_what_fills_it(tmp_path: Path) -> None:
         run(DataFolder(tmp_path))
 
 
+def test_one_json_file_is_made_anew_from_the_ledger_and_missed_without_it(tmp_path: Path) -> None:
+    folder = write_world(tmp_path, line_of_cells(6))
+    run(folder)
+    folder.task_vol.unlink()
+    assert kept(run(folder)) == [1, 2, 3, 4, 5, 6]
+    folder.task_data.unlink()
+    folder.ledger.unlink()
+    with pytest.raises(MissingError, match=r"task_data\.json not found"):
+        run(folder)
+
+
 def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
     (tmp_path / "eyewire.sqlite").write_bytes(b"this is no database at all" * 100)
     with pytest.raises(DamagedError, match=r"eyewire\.sqlite is damaged"):

@@ -42,14 +42,16 @@ def read_source(folder: DataFolder, *, rule: ConsensusRule) -> Source:
         DamagedError: A file does not hold what it should.
         UsageError: A threshold is asked for where there are no confidences.
     """
-    fetched = read_ledger(folder.ledger, rule=rule) if folder.ledger.is_file() else None
-    listed = TaskTable.load(folder) if folder.task_data.is_file() or folder.task_vol.is_file() else None
-    if fetched is not None and len(fetched.files.ids):
-        return _source_of_fetched(fetched, listed, rule=rule)
-    if listed is None:
+    files = [path.is_file() for path in (folder.task_vol, folder.task_data)]
+    if folder.ledger.is_file():
+        fetched = read_ledger(folder.ledger, rule=rule)
+        if len(fetched.files.ids):
+            return _source_of_fetched(fetched, TaskTable.load(folder) if all(files) else None, rule=rule)
+    if not any(files):
         raise MissingError(f"any task in {folder.root}", hint="`ewval fetch` gets tasks, --data names the folder")
     if not isinstance(rule.rule, str):
         raise UsageError(f"--consensus {rule.rule}: the JSON files hold no confidences, only what was chosen")
+    listed = TaskTable.load(folder)
     return Source(listed, _facts_of_listed(len(listed)), ConsensusRule("all"))
 
 
