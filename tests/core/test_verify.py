@@ -72,7 +72,9 @@ def test_a_volume_that_an_indexed_task_needs_is_missed(folder: DataFolder) -> No
 
 def test_a_volume_that_a_fetched_task_needs_is_missed_and_an_ancestors_is_not(folder: DataFolder) -> None:
     write_ledger(folder, (1, 1, 1, "done"), (2, 50, 1, "done"), (3, 60, 0, "done"), (4, None, 1, "absent"))
-    assert task_volumes(folder) == {1, 50}
+    folder.task_vol.write_text('{"1": "1", "2": "50", "3": "60", "9": "70"}')
+    assert task_volumes(folder) == {1, 50, 70}
+    folder.task_vol.unlink()
     assert [failure.item for failure in run(folder).failed] == [50]
 
 

@@ -64,12 +64,17 @@ def check_volume(folder: DataFolder, volume: int, *, factor: int = FACTOR) -> No
 
 
 def task_volumes(folder: DataFolder) -> set[int]:
-    """Return the volumes of all fetched tasks in the ledger and of all tasks in task_vol.json.
+    """Return the volumes of the tasks that were asked for, after the ledger, and of those in task_vol.json.
+
+    Ancestors that were fetched for context only do not count: their volumes may be left out, or absent on the server.
 
     Raises:
         DamagedError: One of the two files cannot be read.
     """
-    return _ledger_volumes(folder) | _index_volumes(folder)
+    asked_for = "SELECT DISTINCT volume FROM tasks WHERE wanted = 1 AND state = 'done' AND volume IS NOT NULL"
+    context = _query(folder, "SELECT id FROM tasks WHERE wanted = 0")
+    indexed = {volume for task, volume in _index(folder).items() if task not in context}
+    return _query(folder, asked_for) | indexed
 
 
 def _all_volumes(folder: DataFolder) -> set[int]:
@@ -77,25 +82,25 @@ def _all_volumes(folder: DataFolder) -> set[int]:
     return {*packed_volumes(folder), *half, *task_volumes(folder)}
 
 
-def _ledger_volumes(folder: DataFolder) -> set[int]:
+def _query(folder: DataFolder, query: str) -> set[int]:
+    """Return the ids that `query` selects from the ledger; none where there is no ledger."""
     if not folder.ledger.is_file():
         return set()
-    # Ancestors, which are fetched for context only, may lie in volumes that the server does not have.
-    query = "SELECT DISTINCT volume FROM tasks WHERE wanted = 1 AND state = 'done' AND volume IS NOT NULL"
     try:
         connection = sqlite3.connect(f"{folder.ledger.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            return {int(volume) for (volume,) in connection.execute(query)}
+            return {int(number) for (number,) in connection.execute(query)}
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise DamagedError(str(folder.ledger), str(error)) from error
 
 
-def _index_volumes(folder: DataFolder) -> set[int]:
+def _index(folder: DataFolder) -> dict[int, int]:
+    """Return the volume of each task in task_vol.json."""
     if not folder.task_vol.is_file():
-        return set()
+        return {}
     try:
-        return {int(volume) for volume in json.loads(folder.task_vol.read_bytes()).values()}
+        return {int(task): int(volume) for task, volume in json.loads(folder.task_vol.read_bytes()).items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedError(str(folder.task_vol), f"not the JSON of task_vol.json: {error}") from error
+        raise DamagedError(str(folder.task_vol), f"it does not map task ids to volume ids: {error}") from error
