@@ -114,7 +114,7 @@ def _words(labels: NDArray[np.uint16], *, factor: int) -> Words:
     """Return `labels` as machine words of 2 or 4 labels, [z, dz, y, dy, x, word]: dz, dy, word inside the block."""
     depth, height, width = (edge // factor for edge in labels.shape)
     kind: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint32 if factor == 2 else np.uint64)
-    return np.ascontiguousarray(labels).view(kind).reshape(depth, factor, height, factor, width, -1)
+    return np.ascontiguousarray(labels, np.uint16).view(kind).reshape(depth, factor, height, factor, width, -1)
 
 
 def _is_mixed(words: Words) -> NDArray[np.bool_]:
