@@ -12,8 +12,8 @@ from ewval.core.contacts import PAD, Padded
 
 __all__ = ["WINDOWS", "window_evidence"]
 
-WINDOWS = ((2, 4), (4, 4))
-"""Spacing of the samples in voxels, and samples to each side of the centre: 17 and 33 voxels wide."""
+WINDOWS = ((2, 3), (4, 4))
+"""Spacing of the samples in voxels, and samples to each side of the centre: 13 and 33 voxels wide."""
 CHUNK = 2000
 """Pairs at once: keeps the gathered windows near 50 MB."""
 SMOOTHING = 0.08

@@ -11,7 +11,7 @@ PAD = 17
 """Voxels of margin around the cube, so that samples up to 16 voxels from a contact need no bounds check."""
 GAP_STEPS = 4
 """Zero voxels are given to the nearest segment up to this many steps away: boundaries are 1-2 thick, some 4-8."""
-FACES_KEPT = 96
+FACES_KEPT = 48
 """Contacts larger than this are measured on about so many of their faces: more changes no mean, and costs seconds."""
 DENSE_TABLE = 60_000_000
 """Pair keys up to here are counted in a table, beyond it by sorting."""

@@ -21,7 +21,7 @@ from ewval.core.files import replacing
 
 __all__ = ["GRAPH_FORM", "SIDE_MARGIN", "SegmentGraph", "build_graph", "load_graph", "save_graph"]
 
-GRAPH_FORM = 1
+GRAPH_FORM = 2
 """Raised whenever a number here changes its meaning, so that a cached graph is never read as something else."""
 SIDE_MARGIN = 6
 """A segment reaches a side of the cube if it comes this near: sides may be covered by a few voxels of boundary."""
@@ -153,7 +153,7 @@ def _segment_numbers(
 ) -> dict[str, NDArray[np.float64]]:
     """Return named numbers of every segment, float64[n] each."""
     count = len(voxels)
-    mean, spread = _brightness_of(rows, brightness, voxels=voxels)
+    mean, spread = _brightness_of(rows, brightness, count=count)
     touching = _per_segment(contacts, contacts.area, count)
     outer = _outer_faces(padded, count)
     thickest = _thickest(padded, depth, count)
@@ -177,14 +177,15 @@ def _per_segment(contacts: Contacts, values: NDArray[np.float64], count: int) ->
 
 
 def _brightness_of(
-    rows: NDArray[np.uint16], brightness: Brightness, *, voxels: NDArray[np.int64]
+    rows: NDArray[np.uint16], brightness: Brightness, *, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    inner = brightness.inner.reshape(-1).astype(np.float64)
-    flat, bins = rows.reshape(-1), len(voxels) + 1
-    mean = np.bincount(flat, inner, minlength=bins)[1:] / voxels
-    square = np.bincount(flat, inner * inner, minlength=bins)[1:] / voxels
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    return (mean - brightness.median) / brightness.spread, spread / brightness.spread
+    """Return mean and spread over every second voxel along x; a segment that has none there counts as ordinary."""
+    inner = brightness.inner[:, :, ::2].reshape(-1).astype(np.float64) - brightness.median
+    flat, bins = rows[:, :, ::2].reshape(-1), count + 1
+    seen = np.maximum(np.bincount(flat, minlength=bins)[1:], 1)
+    mean = np.bincount(flat, inner, minlength=bins)[1:] / seen
+    square = np.bincount(flat, inner * inner, minlength=bins)[1:] / seen
+    return mean / brightness.spread, np.sqrt(np.maximum(square - mean**2, 0)) / brightness.spread
 
 
 def _outer_faces(padded: Padded, count: int) -> NDArray[np.float64]:

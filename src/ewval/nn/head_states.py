@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ewval.core.objects import Surroundings
 from ewval.nn.labelled import LabelledVolume
 
-__all__ = ["SamplingConfig", "States", "sample_states"]
+__all__ = ["SamplingConfig", "States", "draw_seed", "sample_states"]
 
 MEAN_ODDS = 1
 """Column of a candidate's numbers that holds the mean log-odds of its contact with the object."""
@@ -57,7 +57,7 @@ def sample_states(
     members[volume.cells[cell]] = True
     found: list[States] = []
     for _ in range(config.growths):
-        seed = _draw_seed(volume, around, cell, random)
+        seed = draw_seed(volume, around, cell, random)
         if len(seed) < members.sum() or random.random() < 0.3:
             found += _grow(around, seed, members, config=config, random=random)
     if not sum(len(s.truth) for s in found):
@@ -110,11 +110,12 @@ def _keep(
     return States(numbers[kept], truth[kept], voxels[kept])
 
 
-def _draw_seed(
+def draw_seed(
     volume: LabelledVolume, around: Surroundings, cell: int, random: np.random.Generator
 ) -> NDArray[np.int64]:
     """Return a seed: one that a task had, what reaches one side of the cube, or any connected part."""
-    rows, given = volume.cells[cell], volume.seeds.get(cell, ())
+    rows = volume.cells[cell]
+    given = [seed for seed in volume.seeds.get(cell, ()) if len(seed) < len(rows)]
     draw = random.random()
     if draw < 0.35 and given:
         return given[random.integers(len(given))]

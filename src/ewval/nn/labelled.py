@@ -21,7 +21,8 @@ class LabelledVolume:
         name: To tell cubes and data sets apart; what stands before `/` is the data set.
         graph: Its segments and contacts.
         cells: From each cell to its segments (rows of the graph), all of them.
-        seeds: From each cell to the seeds that its tasks with something to add start from.
+        seeds: From each cell to the seeds that its tasks start from; a seed that is all of the cell is one with nothing
+            to add.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """Training of the segment head, each step on judgements of cells that the step before had not seen."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,16 @@ from ewval.core.progress import SILENT, Progress
 from ewval.nn.head_states import SamplingConfig, States, sample_states
 from ewval.nn.labelled import LabelledVolume, known_pairs
 
-__all__ = ["LearnConfig", "PairJudgement", "learn_candidates", "learn_pairs"]
+__all__ = ["Keep", "LearnConfig", "PairJudgement", "fit_anew", "learn_candidates", "learn_pairs"]
+
+
+Keep = Callable[[str, Callable[[], Forest]], Forest]
+"""From a name and how to fit it to a forest: fitted now, or kept from before."""
+
+
+def fit_anew(name: str, fit: Callable[[], Forest]) -> Forest:  # noqa: ARG001 - a Keep that keeps nothing
+    """Return what `fit` returns."""
+    return fit()
 
 
 PAIR_TREES = BoostingConfig(trees=250, depth=5, rate=0.06, row_share=0.7, column_share=0.3)
@@ -37,7 +47,7 @@ class LearnConfig:
     pairs: BoostingConfig = PAIR_TREES
     candidates: BoostingConfig = CANDIDATE_TREES
     sampling: SamplingConfig = SAMPLING
-    rounds: int = 2
+    rounds: int = 3
     seed: int = 0
 
 
@@ -59,6 +69,7 @@ def learn_pairs(
     parts: Mapping[int, int],
     *,
     config: LearnConfig,
+    keep: Keep = fit_anew,
     progress: Progress = SILENT,
 ) -> PairJudgement:
     """Learn which touching segments are one cell.
@@ -67,12 +78,15 @@ def learn_pairs(
         volumes: With known cells.
         parts: From each cell to learn from to the part of the cells it is in, at least two; others are held out.
         config: How.
+        keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each part.
     """
     forests: dict[int, Forest] = {}
     for part in sorted(set(parts.values())):
         cells = [cell for cell, of in parts.items() if of != part]
-        forests[part] = _fit_pairs(volumes, cells, config=config, seed=config.seed * 1000 + part)
+        forests[part] = keep(
+            f"pairs-{part}", partial(_fit_pairs, volumes, cells, config=config, seed=config.seed * 1000 + part)
+        )
         progress.advance(1)
     judged = {v.name: _unseen_log_odds(v, parts, forests) for v in volumes}
     return PairJudgement(merge_forests(list(forests.values())), judged)
@@ -84,6 +98,8 @@ def learn_candidates(
     *,
     log_odds: Mapping[str, NDArray[np.float64]],
     config: LearnConfig,
+    name: str = "candidates",
+    keep: Keep = fit_anew,
     progress: Progress = SILENT,
 ) -> Forest:
     """Learn which candidates belong to a half-grown object.
@@ -93,16 +109,28 @@ def learn_candidates(
         cells: To learn from.
         log_odds: By volume name, judgements of its pairs by forests that have not seen them.
         config: How.
+        name: What the forests are kept under.
+        keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each round.
     """
     around = {v.name: survey(v.graph, log_odds[v.name]) for v in volumes}
     forests = []
     for index in range(config.rounds):
         seed = config.seed * 1000 + index
-        states, weight = _draw(volumes, around, cells, config=config, random=np.random.default_rng(seed))
-        forests.append(fit_forest(states.numbers, states.truth, weight=weight, config=config.candidates, seed=seed))
+        forests.append(keep(f"{name}-{index}", partial(_fit_candidates, volumes, around, cells, config, seed)))
         progress.advance(1)
     return merge_forests(forests)
+
+
+def _fit_candidates(
+    volumes: Sequence[LabelledVolume],
+    around: Mapping[str, Surroundings],
+    cells: Sequence[int],
+    config: LearnConfig,
+    seed: int,
+) -> Forest:
+    states, weight = _draw(volumes, around, cells, config=config, random=np.random.default_rng(seed))
+    return fit_forest(states.numbers, states.truth, weight=weight, config=config.candidates, seed=seed)
 
 
 def _fit_pairs(volumes: Sequence[LabelledVolume], cells: Sequence[int], *, config: LearnConfig, seed: int) -> Forest:
@@ -155,10 +183,4 @@ def _share_growths(
 ) -> SamplingConfig:
     """Return the sampling of one cube: a data set of several cubes takes fewer growths from each."""
     cubes = sum(v.dataset == volume.dataset for v in volumes)
-    return SamplingConfig(
-        growths=max(2, round(sampling.growths / cubes)),
-        states=sampling.states,
-        noise=sampling.noise,
-        mistakes=sampling.mistakes,
-        hopeless_share=sampling.hopeless_share,
-    )
+    return replace(sampling, growths=max(2, round(sampling.growths / cubes)))
