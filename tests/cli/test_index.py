@@ -37,6 +37,7 @@ def test_the_sides_and_what_was_dropped_are_shown(cli: Cli, folder: DataFolder) 
         ["|", "missing_volume", "|", "1", "|"],
     ]
     assert "split by cell instead, so train and test may share images" in result.stderr
+    assert "the val side holds 1 of 30 tasks; raise --val-fraction" in result.stderr
 
 
 def test_json_is_one_document_on_stdout(cli: Cli, folder: DataFolder) -> None:

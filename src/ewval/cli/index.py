@@ -13,6 +13,9 @@ from ewval.cli.progress import progress_bar
 if TYPE_CHECKING:
     from ewval.core.index import IndexSummary
 
+FEW_TASKS = 10
+"""With fewer tasks the temperature and the thresholds that val decides on mean little."""
+
 
 def index(
     data: Data = DATA_DEFAULT,
@@ -91,6 +94,8 @@ def _notes(summary: "IndexSummary") -> list[str]:
     if withheld := split.counts["withheld_context"]:
         notes.append(f"{withheld} training tasks do without an ancestor's answer that is scored")
     notes += [f"the {name} side is empty" for name in ("val", "test") if not len(split.side(name))]
+    if 0 < len(split.val) < FEW_TASKS:
+        notes.append(f"the val side holds {len(split.val)} of {split.counts['tasks']} tasks; raise --val-fraction")
     return notes
 
 
