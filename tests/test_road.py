@@ -101,7 +101,7 @@ def test_the_first_command_of_a_newcomer_fails_with_advice(
     ended = process("predict", "1415863", cwd=tmp_path, EWVAL_API=server.api_url)
     assert ended.returncode == 4
     assert "ewval doctor" in one_line(ended)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith("eyewire.sqlite")]
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {"eyewire.sqlite", ".fetch.lock"}
 
 
 def test_a_server_that_is_down_is_said_in_one_line(cli: Run, tiny_world: Path) -> None:
