@@ -1,5 +1,6 @@
 """`ewval predict`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +82,7 @@ def predict(
     """Say which segments to add to tasks, which to look at, and why."""
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     form = _form(json=json, segments=segments, quiet=quiet)
-    tasks, cells = parse_ids(task_ids), parse_ids(cell, what="cell id")
-    if not tasks and not cells:
-        raise UsageError("nothing to predict: name TASK_IDs, - to read them from stdin, or --cell ID")
+    tasks, cells = _asked_for(task_ids, cell)
     asked = Asked(data_folder(data), tasks=tuple(tasks), cells=tuple(cells), out=out, api=api, token_file=token_file)
     presenter = Presenter(output, form, rank=rank, single=asked.is_single)
 
@@ -104,6 +103,20 @@ def predict(
     if view and presenter.first is not None:
         show_in_viewer(presenter.first, run)
     raise typer.Exit(code)
+
+
+def _asked_for(task_ids: list[str] | None, cell: list[str] | None) -> tuple[list[int], list[int]]:
+    """Return tasks and cells; nothing in all but the first process of torchrun, which share one stdin.
+
+    Raises:
+        UsageError: Nothing is asked for, or something that is no id.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return [], []
+    tasks, cells = parse_ids(task_ids), parse_ids(cell, what="cell id")
+    if not tasks and not cells:
+        raise UsageError("nothing to predict: name TASK_IDs, - to read them from stdin, or --cell ID")
+    return tasks, cells
 
 
 @dataclass(frozen=True, slots=True)
