@@ -1,0 +1,156 @@
+"""Train a segment head: `python -m ewval.nn.train_head --data FOLDER --data FOLDER --out NAME.safetensors`.
+
+Folders are as `ewval fetch`, `ewval pack` and `ewval index` leave them. One head is learned from all of them. The same
+command goes on where an interrupted one stopped: forests that are done lie in NAME.parts/ until the model is written.
+"""
+
+import argparse
+import hashlib
+import logging
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ewval import __version__
+from ewval.core.boosting import Forest
+from ewval.core.errors import EwvalError, UsageError
+from ewval.core.files import replacing
+from ewval.core.folder import DataFolder
+from ewval.core.graph import GRAPH_FORM
+from ewval.nn.fit_head import FittedHead, fit_head
+from ewval.nn.labelled import LabelledVolume
+from ewval.nn.labelled_folder import read_labelled, share_out
+from ewval.nn.learn_head import LearnConfig
+from ewval.nn.weights import Model, load_model, save_model
+
+_LOG = logging.getLogger("ewval")
+PARTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class KeptForests:
+    """Forests of one training on disk, so that it can go on after an interruption.
+
+    Args:
+        folder: Where they lie.
+        key: Of everything they depend on; forests under another key are not used.
+    """
+
+    folder: Path
+    key: str
+
+    def __call__(self, name: str, fit: Callable[[], Forest]) -> Forest:
+        """Return the forest kept as `name`, else fit and keep it."""
+        path = self.folder / f"{name}-{self.key}.npz"
+        kept = _read_forest(path)
+        if kept is not None:
+            _LOG.info("%s: kept from before", name)
+            return kept
+        forest = fit()
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **forest.arrays())  # type: ignore[arg-type]  # its stub takes keywords for options
+        _LOG.info("%s: done", name)
+        return forest
+
+
+def train_head(
+    volumes: Sequence[LabelledVolume], *, onto: Model, out: Path, about: Mapping[str, Any], seed: int = 0
+) -> FittedHead:
+    """Learn a head from `volumes` and write it, with the network of `onto`, to `out` and its card beside it.
+
+    Args:
+        volumes: With known cells.
+        onto: Whose network, and card as far as it speaks of the network, the new model takes over.
+        out: A .safetensors file.
+        about: Fields of the new card, such as `description`, `data` and `scores`.
+        seed: Of every random choice.
+    """
+    config = LearnConfig(seed=seed)
+    parts = share_out(volumes, parts=PARTS, seed=seed)
+    keep = KeptForests(out.with_suffix(".parts"), _key(volumes, config))
+    fitted = fit_head(volumes, parts, config=config, keep=keep)
+    card = replace(
+        onto.card,
+        **{
+            "name": out.stem,
+            "add_threshold": fitted.tuned.thresholds.add,
+            "maybe_threshold": fitted.tuned.thresholds.maybe,
+            "head": {"graph_form": GRAPH_FORM, "parts": PARTS, **asdict(config)},
+            "training": {"version": __version__, "validation_score": round(fitted.tuned.score, 4)},
+            "sha256": None,
+            **about,
+        },
+    )
+    save_model(out, Model(card, onto.network, fitted.head))
+    shutil.rmtree(keep.folder, ignore_errors=True)
+    return fitted
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    chosen = _parser().parse_args(words)
+    try:
+        if chosen.out.suffix != ".safetensors":
+            raise UsageError(f"--out {chosen.out} does not end in .safetensors")
+        volumes = _read_all(chosen.data, sides=chosen.sides.split(","), fold=chosen.fold)
+        about = {
+            "data": {v.name: f"{len(v.cells)} cells, {len(v.graph.ids)} segments" for v in volumes},
+            "description": chosen.description,
+        }
+        fitted = train_head(volumes, onto=load_model(chosen.onto), out=chosen.out, about=about, seed=chosen.seed)
+    except EwvalError as error:
+        _LOG.error("%s", error)
+        return 1
+    _LOG.info("%s: validation score %.3f, %s", chosen.out, fitted.tuned.score, fitted.tuned.settings)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ewval.nn.train_head", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", type=Path, action="append", required=True, help="a data folder; may be repeated")
+    parser.add_argument("--out", type=Path, required=True, help="where the model goes, NAME.safetensors")
+    parser.add_argument("--onto", default=None, help="model whose network is kept (default: the packaged default)")
+    parser.add_argument("--sides", default="train,val", help="sides of the split to learn from")
+    parser.add_argument("--fold", type=int, default=None, help="use split-FOLD.json")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
+    parser.add_argument("--description", default="A segment head trained by its user.", help="for the card")
+    return parser
+
+
+def _read_all(folders: Sequence[Path], *, sides: Sequence[str], fold: int | None) -> list[LabelledVolume]:
+    if unknown := set(sides) - {"train", "val", "test"}:
+        raise UsageError(f"--sides {','.join(sorted(unknown))}: sides are train, val and test")
+    volumes = [v for folder in folders for v in read_labelled(DataFolder(folder), sides=sides, fold=fold)]
+    if sum(len(v.cells) for v in volumes) < 2 * PARTS:
+        raise UsageError(f"fewer than {2 * PARTS} cells with answers: too few to learn from and to validate with")
+    return volumes
+
+
+def _key(volumes: Sequence[LabelledVolume], config: LearnConfig) -> str:
+    digest = hashlib.sha256(f"{GRAPH_FORM} {PARTS} {config}".encode())
+    for volume in volumes:
+        digest.update(volume.name.encode())
+        digest.update(volume.graph.evidence.tobytes())
+        digest.update(volume.owner.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _read_forest(path: Path) -> Forest | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Forest.from_arrays(dict(stored))
+    except (BadZipFile, OSError, ValueError, KeyError):
+        return None  # cut short by a crash of the machine: it is fitted again
+
+
+if __name__ == "__main__":
+    sys.exit(main())
