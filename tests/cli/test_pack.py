@@ -1,7 +1,9 @@
 """`ewval pack`, as a user or a script sees it."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,3 +136,21 @@ def test_the_real_process_packs_in_processes_of_its_own(data: Path) -> None:
     assert result.returncode == 3
     assert result.stdout.startswith("packed 1 volume, ")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupt_ends_with_one_line_and_the_same_command_goes_on(data: Path, cli: Cli) -> None:
+    for volume in range(7, 20):
+        (data / "raw" / str(volume)).symlink_to(data / "raw" / "5")
+    command = [sys.executable, "-m", "ewval", "pack", "--data", str(data), "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        rest = process.stderr.read()
+    assert first.startswith("pack: ")
+    assert process.returncode == 130
+    assert rest.splitlines()[-1].startswith("interrupted; what is complete is saved; continue with: ewval pack")
+    assert "Traceback" not in rest
+    assert not list(data.rglob("*.incomplete"))
+    assert cli("pack", "--verify", 5, "--workers", 1).exit_code == 0

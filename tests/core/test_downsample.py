@@ -35,7 +35,7 @@ def test_label_mode_equals_the_plain_loop(case: tuple[np.ndarray, int]) -> None:
     assert np.array_equal(labels, before)
 
 
-@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("factor", [2, 4, 8])
 @pytest.mark.parametrize("values", [1, 2, 3, 5, 9, 70, 65536])
 def test_label_mode_equals_the_plain_loop_on_noise(factor: int, values: int) -> None:
     labels = np.random.default_rng(values).integers(0, values, (24, 16, 40), np.uint16)

@@ -1,5 +1,7 @@
 """Registers the commands and turns foreseen failures into exit codes."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +12,11 @@ import ewval
 from ewval.cli.config import default_map, read_config
 from ewval.cli.demo import demo
 from ewval.cli.doctor import doctor
-from ewval.cli.errors import report
+from ewval.cli.errors import Exit, report
 from ewval.cli.eval import eval_
 from ewval.cli.fetch import fetch
 from ewval.cli.index import index
-from ewval.cli.output import Output
+from ewval.cli.output import Output, message
 from ewval.cli.pack import pack
 from ewval.cli.predict import predict
 from ewval.cli.train import train
@@ -31,6 +33,9 @@ class EwvalGroup(TyperGroup):
             return super().invoke(ctx)
         except EwvalError as error:
             raise typer.Exit(report(error)) from error
+        except KeyboardInterrupt as error:
+            message(f"interrupted; what is complete is saved; continue with: {shlex.join(['ewval', *sys.argv[1:]])}")
+            raise typer.Exit(Exit.INTERRUPTED) from error
 
 
 app = typer.Typer(
