@@ -61,20 +61,27 @@ def _profile(surface: Float, *, width: float) -> Float:
 def _cytoplasm(rng: np.random.Generator, tissue: Tissue, shape: Shape, *, style: Style) -> Float:
     count = int(tissue.neurites.max()) + 1
     base = style.cytoplasm + style.cytoplasm_spread * rng.standard_normal(count)
+    base -= (rng.random(count) < style.dark_cells) * rng.uniform(20, 55, count)
     grain = style.texture * rng.lognormal(0, 0.4, count)
     texture = (
         0.75 * smooth_noise(rng, shape, scale=1.3)
         + 0.6 * smooth_noise(rng, shape, scale=3)
         + 0.45 * smooth_noise(rng, shape, scale=10)
     )
-    return np.asarray(base.astype(np.float32)[tissue.neurites] + grain.astype(np.float32)[tissue.neurites] * texture)
+    grey = base.astype(np.float32)[tissue.neurites] + grain.astype(np.float32)[tissue.neurites] * texture
+    if style.mottle > 0:
+        patches = rng.random(count) < 0.6
+        grey -= style.mottle * patches[tissue.neurites] * np.clip(smooth_noise(rng, shape, scale=2.2), 0, None)
+    return np.asarray(grey, dtype=np.float32)
 
 
 def _organelles(rng: np.random.Generator, tissue: Tissue, shape: Shape, *, style: Style) -> Float:
     """Return how much darker organelles make the picture."""
     dark = np.zeros(shape, np.float32)
     inside = np.flatnonzero(tissue.mitochondria)
-    dark.reshape(-1)[inside] = _cristae(rng, tissue.mitochondria.reshape(-1)[inside], inside, shape)
+    dark.reshape(-1)[inside] = _cristae(
+        rng, tissue.mitochondria.reshape(-1)[inside], inside, shape, darkness=style.mitochondrion
+    )
     dark = ndimage.gaussian_filter(dark, 0.4, truncate=2)
     dark += 38 * _profile(borders(tissue.mitochondria), width=0.5)
     dots = (rng.random(shape, dtype=np.float32) < 0.16) & tissue.vesicles
@@ -88,14 +95,21 @@ def _organelles(rng: np.random.Generator, tissue: Tissue, shape: Shape, *, style
     return np.asarray(dark, dtype=np.float32)
 
 
-def _cristae(rng: np.random.Generator, mitochondrion: NDArray[np.int32], flat: NDArray[np.intp], shape: Shape) -> Float:
+def _cristae(
+    rng: np.random.Generator,
+    mitochondrion: NDArray[np.int32],
+    flat: NDArray[np.intp],
+    shape: Shape,
+    *,
+    darkness: float,
+) -> Float:
     """Return the darkness inside mitochondria: folds across a direction of each one's own."""
     count = int(mitochondrion.max(initial=0)) + 1
     wave = rng.standard_normal((count, 3)).astype(np.float32)
     wave *= (1.9 / np.linalg.norm(wave, axis=1, keepdims=True)).astype(np.float32)
     position = np.stack(np.unravel_index(flat, shape), axis=1).astype(np.float32)
     phase = (wave[mitochondrion] * position).sum(1) + 2.2 * smooth_noise(rng, shape, scale=4).reshape(-1)[flat]
-    level = rng.normal(38, 8, count).astype(np.float32)
+    level = rng.normal(darkness, 0.2 * darkness, count).astype(np.float32)
     return np.asarray(level[mitochondrion] + 13 * np.sin(phase), dtype=np.float32)
 
 

@@ -25,8 +25,12 @@ class Style:
         membrane: How much darker membranes are.
         membrane_width: Standard deviation of a membrane's profile.
         gaps: Share of membrane area that fades away.
+        dark_cells: Share of neurites whose cytoplasm is much darker than the others'.
         texture: Amplitude of the granular texture of cytoplasm.
+        mottle: Amplitude of its coarse dark patches.
         mitochondria: Share of the length of thick neurites that has a mitochondrion.
+        mitochondrion_size: Their thickness, 1 for a third to a half of the neurite's.
+        mitochondrion: How much darker they are than cytoplasm.
         vesicles: Share of varicosities that are filled with vesicles.
         synapses: Share of membrane area that is thick and dark.
         noise: Standard deviation of the detector's noise.
@@ -57,8 +61,12 @@ class Style:
     membrane: float = 95.0
     membrane_width: float = 1.6
     gaps: float = 0.012
+    dark_cells: float = 0.05
     texture: float = 9.0
+    mottle: float = 5.0
     mitochondria: float = 0.3
+    mitochondrion_size: float = 1.0
+    mitochondrion: float = 40.0
     vesicles: float = 0.3
     synapses: float = 0.03
     noise: float = 11.0
@@ -90,11 +98,15 @@ def draw_style(rng: np.random.Generator) -> Style:
         warp=float(rng.uniform(1.0, 4.0)),
         cytoplasm=float(rng.uniform(140, 195)),
         cytoplasm_spread=float(rng.uniform(2, 16)),
+        dark_cells=float(rng.choice([0.0, 0.05, 0.15])),
         membrane=float(rng.uniform(45, 120)),
         membrane_width=float(width),
         gaps=float(rng.choice([0.0, 0.01, 0.03])),
         texture=float(rng.uniform(3, 14)),
+        mottle=float(rng.choice([0.0, 1.0]) * rng.uniform(4, 22)),
         mitochondria=float(rng.uniform(0.0, 0.6)),
+        mitochondrion_size=float(rng.uniform(0.7, 2.0)),
+        mitochondrion=float(rng.uniform(20, 75)),
         vesicles=float(rng.uniform(0.0, 0.6)),
         synapses=float(rng.uniform(0.0, 0.06)),
         noise=float(rng.uniform(4, 18)),

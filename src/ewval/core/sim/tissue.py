@@ -37,7 +37,7 @@ def make_tissue(rng: np.random.Generator, shape: Shape, *, style: Style) -> Tiss
     larger: Shape = (shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN, shape[2] + 2 * MARGIN)
     painted, skeletons = grow(rng, larger, style=style)
     neurites = _swell(painted)
-    mitochondria = _mitochondria(rng, neurites, skeletons, share=style.mitochondria)
+    mitochondria = _mitochondria(rng, neurites, skeletons, style=style)
     vesicles = _vesicles(rng, neurites, skeletons, share=style.vesicles)
     nuclei = _nuclei(skeletons.nuclei, larger)
     place = _wobble(rng, larger, amplitude=style.warp / SCALE)
@@ -65,14 +65,15 @@ def _wobble(rng: np.random.Generator, shape: Shape, *, amplitude: float) -> tupl
     return tuple(index)
 
 
-def _mitochondria(rng: np.random.Generator, neurites: Labels, skeletons: Skeletons, *, share: float) -> Labels:
+def _mitochondria(rng: np.random.Generator, neurites: Labels, skeletons: Skeletons, *, style: Style) -> Labels:
     """Paint mitochondria as runs of balls along thick neurites, a little off their middle."""
     canvas = Canvas(shape_of(neurites))
     thick = np.flatnonzero(skeletons.radius > MITOCHONDRION_RADIUS)
-    wanted = int(len(thick) * share * 0.12)  # a mitochondrion is about eight points long
+    wanted = int(len(thick) * style.mitochondria * 0.12)  # a mitochondrion is about eight points long
     for number, start in enumerate(rng.choice(thick, size=wanted) if wanted else [], start=1):
         owner, reach = skeletons.owner[start], skeletons.radius[start]
-        radius = min(rng.uniform(0.3, 0.55) * reach, rng.uniform(3.0, 6.0))
+        radius = min(rng.uniform(0.3, 0.55) * reach, rng.uniform(3.0, 6.0)) * style.mitochondrion_size
+        radius = min(radius, 0.85 * reach)
         shift = rng.standard_normal(3) * (reach - radius) * 0.35
         length = rng.uniform(2, 9) * radius
         bend = rng.standard_normal(3) * 0.15
