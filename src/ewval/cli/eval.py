@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Side = Annotated[str, typer.Option("--split", help="test, val, train or all.", metavar="SIDE")]
 Loops = Annotated[str, typer.Option("--loops", help="Runs over its own answer, side by side.", metavar="N,N")]
+Fold = Annotated[int | None, typer.Option("--fold", min=0, help="Use split-FOLD.json.", metavar="FOLD")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Score a seeded sample of N tasks.", metavar="N")]
 Compare = Annotated[
     list[str] | None, typer.Option("--compare", help="A further model; may be repeated.", metavar="MODEL")
@@ -32,6 +33,7 @@ def eval_(
     model: options.ModelName = None,
     split: Side = "test",
     loops: Loops = "4,1",
+    fold: Fold = None,
     limit: Limit = None,
     compare: Compare = None,
     baselines: Baselines = True,
@@ -54,6 +56,7 @@ def eval_(
         model=model,
         side=parse_side(split),
         loops=parse_loops(loops),
+        fold=fold,
         limit=limit,
         compare=tuple(compare or ()),
         baselines=baselines,

@@ -71,8 +71,15 @@ def evaluate(request: EvalRequest, *, progress: Progress = SILENT) -> Evaluation
     """
     with join_team(pick_device(request.device)) as team:
         models = load_models(request, device=team.device)
-        tasks = read_tasks(request.folder, request.side, limit=request.limit, seed=request.seed, context=models.context)
-        out = request.out or request.folder.root / "eval" / f"{models.main.card.name}-{request.side}"
+        tasks = read_tasks(
+            request.folder,
+            request.side,
+            fold=request.fold,
+            limit=request.limit,
+            seed=request.seed,
+            context=models.context,
+        )
+        out = request.out or _default_out(request, models.main.card.name)
         identity = _identity(request, models, tasks)
         known = read_done(out, identity)
         _wait(team)
@@ -157,12 +164,18 @@ def _identity(request: EvalRequest, models: Models, tasks: TaskSet) -> dict[str,
         "models": models.identity(),
         "loops": list(request.loops),
         "side": request.side,
+        "fold": request.fold,
         "limit": request.limit,
         "seed": request.seed,
         "baselines": request.baselines,
         "report": request.report,
         "tasks": tasks.digest(),
     }
+
+
+def _default_out(request: EvalRequest, model: str) -> Path:
+    fold = "" if request.fold is None else f"-{request.fold}"
+    return request.folder.root / "eval" / f"{model}-{request.side}{fold}"
 
 
 @cache

@@ -74,6 +74,13 @@ class Pictures:
             flat = np.bincount(x * scatter.shape[1] + y, minlength=counts.size)
             counts += flat.reshape(counts.shape)
 
+    def merge(self, other: "Pictures") -> None:
+        """Take in what `other` counted."""
+        for name, counts in self.ratios.items():
+            counts += other.ratios[name]
+        for scatter, counts in self.scatters.items():
+            counts += other.scatters[scatter]
+
 
 def _bins(is_volume: bool) -> int:
     return VOLUME_BINS if is_volume else RATIO_BINS

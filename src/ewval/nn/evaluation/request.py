@@ -22,6 +22,7 @@ class EvalRequest:
         model: A name or path; None for the packaged default.
         side: Which side of the split.
         loops: Settings to run the model with; the first is the one the report is about.
+        fold: Of the cross-validation; None for the split itself.
         limit: How many tasks, drawn with `seed`; None for all.
         compare: Further models, by name or path.
         baselines: Whether the baselines answer too.
@@ -36,6 +37,7 @@ class EvalRequest:
     model: str | None = None
     side: Side = "test"
     loops: tuple[int, ...] = (4, 1)
+    fold: int | None = None
     limit: int | None = None
     compare: tuple[str, ...] = ()
     baselines: bool = True

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ewval.core.cube import Sample, SampleBuilder
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
-from ewval.core.split import Split, read_split
+from ewval.core.split import Split, read_split, split_path
 from ewval.core.store import PackedStore
 from ewval.core.tasks import TaskTable
 from ewval.core.views import VolumeSource
@@ -84,17 +84,28 @@ class TaskSet:
         return digest.hexdigest()
 
 
-def read_tasks(folder: DataFolder, side: Side, *, limit: int | None, seed: int, context: int) -> TaskSet:
+def read_tasks(
+    folder: DataFolder, side: Side, *, limit: int | None, seed: int, context: int, fold: int | None = None
+) -> TaskSet:
     """Return the tasks of one side of the folder's split, or `limit` of them, drawn with `seed`.
+
+    Args:
+        folder: The data folder.
+        side: Of the split.
+        limit: How many tasks; None for all.
+        seed: Of the draw.
+        context: Ancestors whose answers are given.
+        fold: Of the cross-validation; None for the split itself.
 
     Raises:
         MissingError: There is no split, or nothing on this side that could be scored.
         DamagedError: A file is not in the form it should be.
     """
-    split, table = read_split(folder), TaskTable.load(folder)
+    split, table = read_split(folder, fold=fold), TaskTable.load(folder)
     ids, unanswered = _answered(split.side(side), table)
     if not len(ids):
-        raise MissingError(f"a task with an answer on the {side} side of {folder.split}", hint=_EMPTY_HINT)
+        path = split_path(folder, fold=fold)
+        raise MissingError(f"a task with an answer on the {side} side of {path}", hint=_EMPTY_HINT)
     if limit is not None and limit < len(ids):
         ids = np.random.default_rng(seed).choice(ids, limit, replace=False)
     return TaskSet(

@@ -44,6 +44,15 @@ class Totals:
             sums = np.stack([_sums(rows[of_group]), _sums(rows[of_group & extend])])
             self._sums[int(group)] = self._sums.get(int(group), 0.0) + sums
 
+    def merge(self, other: "Totals") -> None:
+        """Take in the scores of the same answerer on other tasks."""
+        self.gathered.merge(other.gathered)
+        self.pictures.merge(other.pictures)
+        self._tasks += other._tasks
+        self._kept += other._kept
+        for group, sums in other._sums.items():
+            self._sums[group] = self._sums.get(group, 0.0) + sums
+
     @property
     def tasks(self) -> NDArray[np.int64]:
         """Ids, int64 [n], in the order of the evaluation."""
