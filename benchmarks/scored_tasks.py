@@ -34,7 +34,7 @@ from ewval.core.tasks import TaskTable, files_of
 from ewval.nn.distributed import Team
 from ewval.nn.evaluate import score_parts
 from ewval.nn.evaluation.answerers import Answerer
-from ewval.nn.evaluation.panel import load_models, make_panel
+from ewval.nn.evaluation.panel import Models, Panel, load_models, make_panel
 from ewval.nn.evaluation.parts import PartFolder
 from ewval.nn.evaluation.request import EvalRequest
 from ewval.nn.evaluation.scoring import Guess, Question, named_segments
@@ -80,11 +80,8 @@ def build_folder(shared: Path, name: str, root: Path) -> DataFolder:
             words = ["fetch", "-", "--data", str(root), "--api-rate", "1000", "--bucket-rate", "10000", "--yes", "-q"]
             environment = os.environ | {"EWVAL_TOKEN": "secret", "EWVAL_API": server.api_url}
             ids = "".join(f"{row['task']}\n" for row in scored)
-            ewval = [sys.executable, "-m", "ewval"]
-            subprocess.run(
-                [*ewval, *words], input=ids, text=True, env=environment, check=True, stdout=subprocess.DEVNULL
-            )
-            subprocess.run([*ewval, "pack", "--data", str(root), "-q"], check=True, stdout=subprocess.DEVNULL)
+            run_ewval(words, input=ids, env=environment)
+            run_ewval(["pack", "--data", str(root), "-q"])
         ledger = Ledger.open_existing(folder.ledger)
         write_task_files(folder, files_of(TaskTable.from_records(ledger.records(wanted=False))))
         ledger.close()
@@ -121,14 +118,7 @@ def score_fold(
     models = load_models(request, device=device)
     tasks = fold_tasks(folder, rows, fold, context=models.context)
     panel = make_panel(request, models, tasks, device=device)
-    everyone = {
-        models.main.card.name if len(args.loops) == 1 and n in panel.settings else n: a
-        for n, a in panel.everyone.items()
-    }
-    if name in RIVALS:
-        title, file = RIVALS[name]
-        lines = map(json.loads, (args.shared / "data" / name / file).read_text().splitlines())
-        everyone[title] = Recorded({line["task"]: line["segments"] for line in lines})
+    everyone = {**named(args, models, panel), **rival(args.shared, name)}
     out = args.out / name
     recording = {who: Recording(answerer, predictions_path(out, who)) for who, answerer in everyone.items()}
     identity = {"models": models.identity(), "who": list(everyone), "tasks": tasks.digest(), "notes": dict(panel.notes)}
@@ -142,6 +132,18 @@ def score_fold(
     for who, note in panel.notes.items():
         print(f"{name} fold {fold}: {who}: {note}", file=sys.stderr)
     return totals
+
+
+def named(args: argparse.Namespace, models: Models, panel: Panel) -> dict[str, Answerer]:
+    """Return all who answer by what the table calls them: models of each fold by one name."""
+    main = label(args.model, models.main.card.name)
+    settings = {main if len(args.loops) == 1 else f"{main}, {who}": panel.settings[who] for who in panel.settings}
+    others = {who: label(text, who) for text, who in zip(args.compare, models.others, strict=True)}
+    return settings | {others.get(who, who): answerer for who, answerer in panel.baselines.items()}
+
+
+def label(text: str | None, name: str) -> str:
+    return Path(text.replace("{fold}", "")).stem.strip("-_.") if text and "{fold}" in text else name
 
 
 def rival(shared: Path, name: str) -> dict[str, Answerer]:
