@@ -79,25 +79,26 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
     began = time.monotonic()
     folder = DataFolder(request.folder.root.absolute())  # workers elsewhere have another current directory
     _check_factor(folder, factor=request.factor)
+    if request.drop_raw:
+        _sweep_dropped(folder)
     volumes = sorted(set(request.volumes)) or raw_volumes(folder)
-    store = PackedStore(folder)
-    packed = {volume for volume in volumes if store.has(volume)}
-    todo = [v for v in volumes if v not in packed or (request.drop_raw and folder.raw(v).is_dir())]
-    if todo:
-        progress.start(len(todo), unit="volumes")
     call = partial(pack_volume, folder, factor=request.factor, drop_raw=request.drop_raw)
-    done: list[int] = []
-    failed: list[Failure] = []
-    written = 0
-    for outcome in request.workers.run(call, todo):
-        if isinstance(outcome, Failure):
-            failed.append(outcome)
-        elif outcome.result.bytes:
-            done.append(outcome.item)
-            written += outcome.result.bytes
-        progress.advance()
-    skipped = len(volumes) - len(done) - len(failed)
-    return PackSummary(tuple(done), skipped, tuple(failed), written, time.monotonic() - began)
+    todo = _unfinished(folder, volumes, drop_raw=request.drop_raw)
+    results, failed = request.workers.collect(call, todo, progress=progress)
+    done = tuple(result.volume for result in results if result.bytes)
+    return PackSummary(
+        done=done,
+        skipped=len(volumes) - len(done) - len(failed),
+        failed=failed,
+        bytes=sum(result.bytes for result in results),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _unfinished(folder: DataFolder, volumes: Sequence[int], *, drop_raw: bool) -> list[int]:
+    """Return the volumes that are not packed, and those whose raw files are still to be dropped."""
+    store = PackedStore(folder)
+    return [volume for volume in volumes if not store.has(volume) or (drop_raw and folder.raw(volume).is_dir())]
 
 
 def raw_volumes(folder: DataFolder) -> list[int]:
@@ -162,6 +163,12 @@ def _drop(raw: Path) -> None:
     shutil.rmtree(dropped, ignore_errors=True)
     raw.rename(dropped)
     shutil.rmtree(dropped)
+
+
+def _sweep_dropped(folder: DataFolder) -> None:
+    """Delete what a run that was killed while deleting has left."""
+    for leftover in folder.raw(0).parent.glob(".*.dropped"):
+        shutil.rmtree(leftover)
 
 
 def _check_factor(folder: DataFolder, *, factor: int) -> None:

@@ -41,16 +41,9 @@ def verify(
     began = time.monotonic()
     folder = DataFolder(folder.root.absolute())
     wanted = sorted(set(volumes) or _all_volumes(folder))
-    progress.start(len(wanted), unit="volumes")
-    verified = 0
-    failed: list[Failure] = []
-    for outcome in (workers or Workers()).run(partial(check_volume, folder, factor=factor), wanted):
-        if isinstance(outcome, Failure):
-            failed.append(outcome)
-        else:
-            verified += 1
-        progress.advance()
-    return VerifySummary(verified, tuple(failed), time.monotonic() - began)
+    call = partial(check_volume, folder, factor=factor)
+    whole, failed = (workers or Workers()).collect(call, wanted, progress=progress)
+    return VerifySummary(len(whole), failed, time.monotonic() - began)
 
 
 def check_volume(folder: DataFolder, volume: int, *, factor: int = FACTOR) -> None:

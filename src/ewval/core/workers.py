@@ -1,4 +1,4 @@
-"""One call per item on any `concurrent.futures` executor: this process, local processes or a Dask cluster."""
+"""One call per volume on any `concurrent.futures` executor: this process, local processes or a Dask cluster."""
 
 import logging
 import os
@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from ewval.core.errors import ExtraError, SchedulerError, WorkerDiedError
+from ewval.core.progress import Progress
 
 Result = TypeVar("Result")
 
@@ -77,6 +78,26 @@ class Workers:
             suspects, waiting = waiting[: self._local_count()], waiting[self._local_count() :]
             for item in suspects:
                 yield _run_alone(call, item)
+
+    def collect(
+        self, call: Callable[[int], Result], items: Sequence[int], *, progress: Progress
+    ) -> tuple[list[Result], tuple[Failure, ...]]:
+        """Return the results and the failures of `run`, and show how far it is.
+
+        Raises:
+            ExtraError, SchedulerError: As `run`.
+        """
+        results: list[Result] = []
+        failures: list[Failure] = []
+        if items:
+            progress.start(len(items), unit="volumes")
+        for outcome in self.run(call, items):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                results.append(outcome.result)
+            progress.advance()
+        return results, tuple(failures)
 
     def _local_count(self) -> int:
         return self.count or available_cores()
