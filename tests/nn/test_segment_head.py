@@ -1,0 +1,232 @@
+"""The segment head learns small cubes, answers cells it has not seen, and leaks nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from block_cube import block_cube
+from ewval.core.boosting import BoostingConfig, Forest
+from ewval.core.errors import DamagedError
+from ewval.core.graph import build_graph
+from ewval.core.growth import Growth
+from ewval.core.objects import survey
+from ewval.nn.fit_head import FittedHead, fit_head, steps_of
+from ewval.nn.head_states import SamplingConfig, draw_seed, sample_states
+from ewval.nn.head_tuning import Trial, tune
+from ewval.nn.labelled import LabelledVolume, known_pairs
+from ewval.nn.learn_head import LearnConfig, learn_pairs
+from ewval.nn.segment_head import SegmentHead, chance
+
+SMALL = LearnConfig(
+    pairs=BoostingConfig(trees=12, depth=3, rate=0.3, least_weight=1.0, ridge=1.0),
+    candidates=BoostingConfig(trees=12, depth=3, rate=0.3, row_share=0.7, least_weight=1.0, ridge=1.0),
+    sampling=SamplingConfig(growths=2, states=3),
+    rounds=1,
+)
+
+
+class Count:
+    """A progress that counts."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def start(self, total: int | None, *, unit: str = "") -> None:
+        """Nothing to do."""
+
+    def advance(self, count: int = 1) -> None:
+        """Count."""
+        self.done += count
+
+    def expect(self, total: int) -> None:
+        """Nothing to do."""
+
+    def note(self, text: str) -> None:
+        """Nothing to do."""
+
+
+def labelled(seed: int) -> LabelledVolume:
+    """A small cube; each cell has a task that begins with its largest segment."""
+    cube = block_cube(seed=seed, cells=8, pieces=36)
+    graph = build_graph(cube["image"], cube["labels"])
+    owner = np.array([cube["truth"][cube["labels"] == i][0] for i in graph.ids])
+    cells = {100 * seed + int(c): np.flatnonzero(owner == c) for c in np.unique(owner)}
+    seeds = {c: (rows[[graph.voxels[rows].argmax()]],) for c, rows in cells.items()}
+    return LabelledVolume(f"blocks{seed % 2}/{seed}", graph, cells, seeds)
+
+
+@pytest.fixture(scope="module")
+def volumes() -> list[LabelledVolume]:
+    """Two cubes to learn from."""
+    return [labelled(3), labelled(4)]
+
+
+@pytest.fixture(scope="module")
+def parts(volumes: list[LabelledVolume]) -> dict[int, int]:
+    """Their cells in three parts."""
+    return {cell: i % 3 for v in volumes for i, cell in enumerate(sorted(v.cells))}
+
+
+@pytest.fixture(scope="module")
+def fitted(volumes: list[LabelledVolume], parts: dict[int, int]) -> FittedHead:
+    """A head of few trees."""
+    return fit_head(volumes, parts, config=SMALL)
+
+
+def volume_f1(volume: LabelledVolume, head: SegmentHead, cell: int) -> float:
+    graph, seed = volume.graph, volume.seeds[cell][0]
+    answer = head.score(graph, graph.ids[seed])
+    chosen, target = np.zeros(len(graph.ids), bool), np.zeros(len(graph.ids), bool)
+    chosen[graph.rows(answer.ids[answer.chosen])] = True
+    target[volume.cells[cell]] = True
+    target[seed] = False
+    total = graph.voxels[chosen].sum() + graph.voxels[target].sum()
+    return 2 * graph.voxels[chosen & target].sum() / total if total else 1.0
+
+
+def test_a_cube_it_has_not_seen_is_answered_well(fitted: FittedHead) -> None:
+    fresh = labelled(7)
+    scores = [volume_f1(fresh, fitted.head, cell) for cell, rows in fresh.cells.items() if len(rows) > 1]
+    assert np.mean(scores) > 0.8
+
+
+def test_answers_list_each_candidate_once_and_never_the_seed(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
+    graph = volumes[0].graph
+    answer = fitted.head.score(graph, [int(graph.ids[2]), 65000])
+    assert len(set(answer.ids.tolist())) == len(answer.ids)
+    assert graph.ids[2] not in answer.ids
+    assert ((answer.probability >= 0) & (answer.probability <= 1)).all()
+    assert answer.probability[answer.chosen].min(initial=1) >= answer.probability[~answer.chosen].max(initial=0)
+    assert 0 <= answer.expected_f1 <= 1
+
+
+def test_a_seed_outside_the_cube_has_no_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
+    answer = fitted.head.score(volumes[0].graph, [65000])
+    assert len(answer.ids) == 0
+    assert not answer.chosen.any()
+
+
+def test_a_head_comes_back_from_its_tensors(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
+    again = SegmentHead.from_tensors(
+        {key: value.float() for key, value in fitted.head.tensors().items()}, what="model x"
+    )
+    graph = volumes[1].graph
+    first, second = fitted.head.score(graph, graph.ids[:1]), again.score(graph, graph.ids[:1])
+    assert first.ids.tolist() == second.ids.tolist()
+    np.testing.assert_allclose(first.probability, second.probability, rtol=1e-6)
+
+
+def test_tensors_that_are_no_head_are_damaged() -> None:
+    with pytest.raises(DamagedError, match="segment head is not whole"):
+        SegmentHead.from_tensors({"settings": torch.tensor([1.0, 1.0])}, what="model x")
+
+
+def test_learning_again_gives_the_same_head_and_kept_forests_are_not_fitted_again(
+    volumes: list[LabelledVolume], parts: dict[int, int], fitted: FittedHead
+) -> None:
+    kept: dict[str, Forest] = {}
+    fits: list[str] = []
+
+    def keep(name: str, fit: Callable[[], Forest]) -> Forest:
+        if name not in kept:
+            fits.append(name)
+            kept[name] = fit()
+        return kept[name]
+
+    for _ in range(2):
+        count = Count()
+        again = fit_head(volumes, parts, config=SMALL, keep=keep, progress=count)
+        assert again.tuned == fitted.tuned
+        for name, tensor in fitted.head.tensors().items():
+            assert torch.equal(tensor, again.head.tensors()[name]), name
+        assert len(fits) == len(set(fits)) == count.done == steps_of(parts, SMALL)
+
+
+def test_one_part_is_too_few_to_validate_with(volumes: list[LabelledVolume]) -> None:
+    with pytest.raises(ValueError, match="at least two parts"):
+        fit_head(volumes, dict.fromkeys(volumes[0].cells, 0), config=SMALL)
+
+
+def test_answers_of_cells_that_are_held_out_change_nothing(
+    volumes: list[LabelledVolume], parts: dict[int, int]
+) -> None:
+    """What a held-out cell's answer is must not reach the head, not even as an example of what is foreign."""
+    held_out = sorted(parts)[0]
+    kept = {cell: part for cell, part in parts.items() if cell != held_out}
+    volume = next(v for v in volumes if held_out in v.cells)
+    pairs, _ = known_pairs(volume, list(kept))
+    assert not np.isin(volume.graph.pairs[pairs], volume.cells[held_out]).any()
+
+
+def test_a_cells_answer_changes_no_judgement_of_its_own_pairs(
+    volumes: list[LabelledVolume], parts: dict[int, int]
+) -> None:
+    volume = volumes[0]
+    cell = max(volume.cells, key=lambda c: len(volume.cells[c]))
+    rows = volume.cells[cell]
+    torn = replace(volume, cells={**volume.cells, cell: rows[::2], 999: rows[1::2]})
+    before = learn_pairs(volumes, parts, config=SMALL)
+    after = learn_pairs([torn, volumes[1]], {**parts, 999: parts[cell]}, config=SMALL)
+    inner = np.isin(volume.graph.pairs, rows).all(axis=1)
+    assert inner.any()
+    assert (before.log_odds[volume.name][inner] == after.log_odds[volume.name][inner]).all()
+    assert not (before.log_odds[volume.name] == after.log_odds[volume.name]).all()
+
+
+def test_states_hold_both_kinds_of_candidates_and_no_member_of_the_object(volumes: list[LabelledVolume]) -> None:
+    volume = volumes[0]
+    around = survey(volume.graph, np.zeros(len(volume.graph.pairs)))
+    cell = max(volume.cells, key=lambda c: len(volume.cells[c]))
+    states = sample_states(volume, around, cell, config=SMALL.sampling, random=np.random.default_rng(0))
+    assert states is not None
+    assert states.truth.any()
+    assert not states.truth.all()
+    assert set(states.voxels[states.truth]) <= set(volume.graph.voxels[volume.cells[cell]])
+
+
+def test_a_cell_of_one_segment_touching_nothing_gives_no_states() -> None:
+    graph = build_graph(np.zeros((16,) * 3, np.uint8), np.full((16,) * 3, 5, np.uint16))
+    volume = LabelledVolume("one/1", graph, {1: np.array([0])}, {})
+    around = survey(graph, np.zeros(0))
+    assert sample_states(volume, around, 1, config=SMALL.sampling, random=np.random.default_rng(0)) is None
+
+
+def test_drawn_seeds_are_parts_of_the_cell(volumes: list[LabelledVolume]) -> None:
+    volume, random = volumes[0], np.random.default_rng(0)
+    around = survey(volume.graph, np.zeros(len(volume.graph.pairs)))
+    for cell, rows in volume.cells.items():
+        drawn = [draw_seed(volume, around, cell, random) for _ in range(20)]
+        assert all(0 < len(d) <= len(rows) and np.isin(d, rows).all() for d in drawn)
+
+
+def trial(odds: list[float], is_target: list[bool], *, dataset: str = "a") -> Trial:
+    count = len(odds)
+    growth = Growth(np.arange(count), np.array(odds), np.zeros(0, np.int64), np.zeros(0))
+    return Trial(dataset, growth, np.full(count, 100.0), np.array(is_target))
+
+
+def test_the_temperature_makes_overconfident_log_odds_likely() -> None:
+    random = np.random.default_rng(0)
+    trials = []
+    for _ in range(200):
+        true_odds = np.sort(random.normal(0, 1.5, 8))[::-1]
+        truth = random.random(8) < chance(true_odds, temperature=1.0)
+        trials.append(trial((2 * true_odds).tolist(), truth.tolist()))
+    assert tune(trials).settings.temperature == pytest.approx(2.0)
+
+
+def test_a_head_that_would_stop_too_early_learns_to_go_on() -> None:
+    trials = [trial([-0.5, -2.9], [True, False])] * 20
+    tuned = tune(trials)
+    assert tuned.settings.nothing < 1
+    assert tuned.score == pytest.approx(1.0)
+    assert tuned.thresholds.maybe <= tuned.thresholds.add
+
+
+def test_an_answer_of_a_complete_cell_is_best_left_empty() -> None:
+    trials = [trial([-1.0], [False])] * 5 + [trial([2.0], [True])] * 5
+    tuned = tune(trials)
+    assert tuned.score == pytest.approx(1.0)
