@@ -86,12 +86,13 @@ def save_model(path: Path, model: Model, *, half: bool = False) -> ModelCard:
     Args:
         path: Where to.
         model: What to save.
-        half: Store the tensors as float16, half the size.
+        half: Store the network's tensors as float16, half the size.
     """
     tensors = {f"network.{key}": value for key, value in model.network.state_dict().items()}
     if model.head is not None:
         tensors |= {f"head.{key}": value for key, value in model.head.tensors().items()}
-    stored = {key: _stored(value, half=half) for key, value in tensors.items()}
+    # Only the network: thresholds of the head's trees must not move.
+    stored = {key: _stored(value, half=half and key.startswith("network.")) for key, value in tensors.items()}
     blob = save_tensors(stored, metadata={CARD_KEY: replace(model.card, sha256=None).to_json()})
     card = replace(model.card, sha256=hashlib.sha256(blob).hexdigest())
     write_atomically(path, blob)
