@@ -1,9 +1,13 @@
 """`ewval predict`: each outcome as the contract says, on a generated world served as Eyewire would."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -91,9 +95,6 @@ def test_a_task_that_is_not_here_is_fetched_packed_and_answered(
 
 
 def test_json_passes_the_conformance_check(predict, fetched, world_tasks, shared, tmp_path):
-    import subprocess
-    import sys
-
     result = predict("-", "--json", data=fetched, input="\n".join(map(str, sorted(world_tasks))))
     assert result.exit_code == 0, result.output
     path = tmp_path / "predictions.jsonl"
@@ -370,3 +371,68 @@ def test_a_device_that_is_not_there_is_exit_7(cli, model, tmp_path):
         pytest.skip("there is a GPU")
     result = cli("predict", 7, "--model", model, "--device", "cuda", "--data", tmp_path / "data")
     assert result.exit_code == 7
+
+
+def test_flips_and_several_models_can_be_asked_for(predict, model, fetched, world_tasks):
+    task = min(world_tasks)
+    (plain,) = lines(predict(task, "--json", data=fetched))
+    (flipped,) = lines(predict(task, "--json", "--tta", data=fetched))
+    (both,) = lines(predict(task, "--json", "--model", model, data=fetched))
+    assert [s["probability"] for s in flipped["segments"]] != [s["probability"] for s in plain["segments"]]
+    assert both["model"] == "fresh+fresh"
+    assert both["segments"] == plain["segments"]  # twice the same model is that model
+
+
+def test_two_processes_give_what_one_gives(fetched, model, world_tasks, tmp_path):
+    asked = "".join(f"{task}\n" for task in [*sorted(world_tasks)[:3], 99999999])
+    words = [
+        "-m",
+        "ewval",
+        "predict",
+        "-",
+        "--json",
+        "--model",
+        model,
+        "--data",
+        fetched,
+        "--api",
+        "http://127.0.0.1:9",
+    ]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "EWVAL_TOKEN": "secret"}
+    found = []
+    for command in (words, [*launch, *words]):
+        result = subprocess.run(
+            [sys.executable, *map(str, command)],
+            input=asked,
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode != 0  # the task that does not exist
+        assert "99999999" in result.stderr
+        found.append(result.stdout)
+    assert len(found[0].splitlines()) == 3
+    assert found[1] == found[0]
+
+
+def test_a_report_is_written_where_the_answers_are(predict, fetched, world_tasks, tmp_path):
+    task = min(world_tasks)
+    result = predict(task, "--report", "--out", tmp_path / "out", data=fetched)
+    assert result.exit_code == 0, result.output
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in result.stderr
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"ewval: task {task}" in page
+    assert len(page) < 5_000_000
+    again = predict(task, "--report", data=fetched)  # without --out it lies in the present folder
+    assert again.exit_code == 0
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_without_neuroglancer_view_is_exit_7_before_any_work(cli, tmp_path):
+    if find_spec("neuroglancer") is not None:
+        pytest.skip("neuroglancer is installed")
+    result = cli("predict", 7, "--view", "--data", tmp_path / "data")
+    assert result.exit_code == 7
+    assert "pip install 'ewval[view]'" in result.stderr
