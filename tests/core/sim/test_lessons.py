@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ewval.core.cube import SampleBuilder
+from ewval.core.downsample import downsample_labels
 from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
+from ewval.core.raw import read_image, read_segmentation
 from ewval.core.sim.exercises import Exercise, draw_exercises
 from ewval.core.sim.lessons import LessonPlan, write_lessons
 from ewval.core.sim.sample import Cube, generate_cube
@@ -66,10 +68,30 @@ def test_a_folder_of_lessons_is_read_like_any_data_folder(lessons: DataFolder) -
     assert sample.image.std() > 10
 
 
+def test_all_tasks_of_a_neurite_belong_to_one_cell(lessons: DataFolder) -> None:
+    table = TaskTable.load(lessons)
+    answers = {row: frozenset(table.aggregate(row).tolist()) for row in range(len(table))}
+    for row, answer in answers.items():
+        same = [
+            other for other, found in answers.items() if found == answer and table.volume[other] == table.volume[row]
+        ]
+        assert len({int(table.cell[other]) for other in same}) == 1
+    assert (table.cell > 0).all()
+
+
+def test_raw_volumes_come_with_it_where_asked(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    write_lessons(folder, LessonPlan(cubes=1, tasks=5, raw=True), workers=Workers(1))
+    labels = read_segmentation(folder.raw(1))
+    assert (PackedStore(folder).segmentation(1) == downsample_labels(labels, factor=4)).all()
+    assert read_image(folder.raw(1)).std() > 10
+
+
 def test_the_number_of_workers_changes_nothing(lessons: DataFolder, tmp_path: Path) -> None:
     other = DataFolder(tmp_path / "other")
     write_lessons(other, PLAN, workers=Workers(2))
-    names = sorted(str(path.relative_to(other.root)) for path in other.root.rglob("*.*") if path.is_file())
+    files = (path for path in other.root.rglob("*.*") if path.suffix in (".json", ".lzma"))
+    names = sorted(str(path.relative_to(other.root)) for path in files)
     assert len(names) == 7
     for name in names:
         assert (lessons.root / name).read_bytes() == (other.root / name).read_bytes()
@@ -88,6 +110,7 @@ def test_a_folder_that_holds_tasks_is_left_alone(lessons: DataFolder) -> None:
         ({"cubes": 0}, "0 cubes with 64 tasks"),
         ({"cubes": 1, "tasks": 0}, "with 0 tasks"),
         ({"cubes": 1, "magnify": 3}, "3 is not"),
+        ({"cubes": 1, "magnify": 2, "raw": True}, "have no raw volumes"),
     ],
 )
 def test_an_impossible_plan_is_refused(options: dict[str, int], text: str) -> None:

@@ -12,14 +12,21 @@ from ewval.core.downsample import downsample_image, downsample_labels
 from ewval.core.errors import UsageError
 from ewval.core.files import write_atomically
 from ewval.core.folder import DataFolder
+from ewval.core.ledger import Ledger
+from ewval.core.pack import pack_volume
 from ewval.core.progress import SILENT, Progress
-from ewval.core.ragged import from_lists
+from ewval.core.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.sim.exercises import Exercise, draw_exercises
+from ewval.core.sim.players import ADMIN
 from ewval.core.sim.sample import generate_cube
+from ewval.core.sim.volume_files import write_volume_files
 from ewval.core.split import Split, write_split
-from ewval.core.task_files import NONE, TaskFiles, write_task_files
+from ewval.core.task_files import write_task_files
+from ewval.core.tasks import TaskTable, files_of
 from ewval.core.workers import Done, Workers
 
+NEURITES = 1_000_000
+"""Cell ids are the volume's id times this, plus the neurite's."""
 VALIDATION_SHARE = 0.05
 """Share of the cubes that validates."""
 
@@ -33,21 +40,25 @@ class LessonPlan:
         tasks: Tasks of each cube at most.
         seed: The same seed gives the same folder.
         magnify: Generate at 1/magnify of raw size and enlarge: faster, and the tissue looks coarser.
+        raw: Write `raw/` too, as downloaded volumes are, for what works at full resolution.
 
     Raises:
-        UsageError: Nothing to generate, or `magnify` other than 1, 2 or 4.
+        UsageError: Nothing to generate, `magnify` other than 1, 2 or 4, or `raw` of enlarged cubes.
     """
 
     cubes: int
     tasks: int = 64
     seed: int = 0
     magnify: int = 1
+    raw: bool = False
 
     def __post_init__(self) -> None:
         if self.cubes < 1 or self.tasks < 1:
             raise UsageError(f"{self.cubes} cubes with {self.tasks} tasks are nothing to learn from")
         if self.magnify not in (1, 2, 4):
             raise UsageError(f"magnify {self.magnify} is not 1, 2 or 4")
+        if self.raw and self.magnify > 1:
+            raise UsageError(f"cubes enlarged {self.magnify} times have no raw volumes")
 
 
 def write_lessons(
@@ -70,7 +81,11 @@ def write_lessons(
         made[outcome.item] = outcome.result
         progress.advance()
     rows = list(_rows(made))
-    write_task_files(folder, _files(rows))
+    records = list(_records(rows))
+    ledger = Ledger(folder.ledger)
+    ledger.add_tasks(records)
+    ledger.close()
+    write_task_files(folder, files_of(TaskTable.from_records(records)))
     write_split(_split(rows, plan), folder)
     return len(rows)
 
@@ -79,10 +94,19 @@ def _write_cube(folder: DataFolder, plan: LessonPlan, volume: int) -> tuple[Exer
     cube = generate_cube(plan.seed * 1_000_003 + volume, edge=CUBE_EDGE // plan.magnify)
     rng = np.random.default_rng((plan.seed, volume))
     exercises = draw_exercises(rng, cube, count=plan.tasks)
+    if plan.raw:
+        write_volume_files(folder.raw(volume), cube.image, cube.labels, corner=_corner(volume))
+        pack_volume(folder, volume)
+        return exercises
     factor = FACTOR // plan.magnify
     write_atomically(folder.image(volume), encode(downsample_image(cube.image, factor=factor)))
     write_atomically(folder.segmentation(volume), encode(downsample_labels(cube.labels, factor=factor)))
     return exercises
+
+
+def _corner(volume: int) -> tuple[int, int, int]:
+    """Return where a cube stands: none touches another."""
+    return 0, 0, 2 * CUBE_EDGE * volume
 
 
 def _rows(made: dict[int, tuple[Exercise, ...]]) -> Iterator[tuple[int, Exercise]]:
@@ -91,16 +115,14 @@ def _rows(made: dict[int, tuple[Exercise, ...]]) -> Iterator[tuple[int, Exercise
             yield volume, exercise
 
 
-def _files(rows: list[tuple[int, Exercise]]) -> TaskFiles:
-    count = len(rows)
-    return TaskFiles(
-        ids=np.arange(1, count + 1, dtype=np.int64),
-        volume=np.array([volume for volume, _ in rows], dtype=np.int64),
-        parent=np.full(count, NONE, dtype=np.int64),
-        seeds=from_lists(exercise.seed for _, exercise in rows),
-        aggregates=from_lists(exercise.answer for _, exercise in rows),
-        answered=np.ones(count, dtype=bool),
-    )
+def _records(rows: list[tuple[int, Exercise]]) -> Iterator[tuple[TaskRecord, AggregateRecord]]:
+    """Yield the tasks as Eyewire would tell them; all tasks of a neurite belong to one cell."""
+    for task, (volume, exercise) in enumerate(rows, start=1):
+        z, y, x = _corner(volume)
+        bounds = Bounds((z, y, x), (z + CUBE_EDGE, y + CUBE_EDGE, x + CUBE_EDGE))
+        cell = volume * NEURITES + exercise.neurite
+        asked = TaskRecord(task, cell, None, volume, "", seed=exercise.seed, weightsum=ADMIN, bounds=bounds)
+        yield asked, AggregateRecord(dict.fromkeys(exercise.answer, 1.0), ADMIN, ADMIN)
 
 
 def _split(rows: list[tuple[int, Exercise]], plan: LessonPlan) -> Split:

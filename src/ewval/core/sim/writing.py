@@ -3,22 +3,19 @@
 import csv
 import io
 import json
-import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from ewval.core.constants import CUBE_EDGE, MOUSE_DATASET
 from ewval.core.files import write_atomically
 from ewval.core.progress import SILENT, Progress
 from ewval.core.sim.cells import SimCell, SimTask
 from ewval.core.sim.players import Verdicts, play
-from ewval.core.sim.sample import as_jpeg
+from ewval.core.sim.volume_files import write_volume_files
 from ewval.core.sim.volumes import Origin, SimVolume
 from ewval.core.sim.wire import BUCKET
 from ewval.core.sim.world import World, side_by_side
@@ -63,45 +60,16 @@ def write_world(world: World, folder: Path, *, progress: Progress = SILENT) -> N
 
 def _write_volume(world: World, volume: SimVolume, folder: Path) -> None:
     box = tuple(slice(start, start + CUBE_EDGE) for start in volume.origin)
-    for number, section in enumerate(world.image[box]):
-        path = folder / "jpg" / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(as_jpeg(section)[0])
-    filters = [{"id": lzma.FILTER_LZMA1, "preset": 1}]
-    packed = lzma.compress(volume.labels.astype("<u2").tobytes(), format=lzma.FORMAT_ALONE, filters=filters)
-    write_atomically(folder / "segmentation.lzma", packed)
-    write_atomically(folder / "segmentation.size", volume.sizes.astype("<u4").tobytes())
-    write_atomically(folder / "segmentation.bbox", _boxes(volume.labels).astype("<u2").tobytes())
-    write_atomically(folder / "metadata.json", json.dumps(_metadata(world, volume)).encode())
+    write_volume_files(folder, world.image[box], volume.labels, corner=_corner(world.spec.origin, volume))
 
 
-def _boxes(labels: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """Return xmin, ymin, zmin, xmax, ymax, zmax by segment id; zeros for id 0."""
-    boxes = np.zeros((int(labels.max()) + 1, 6), np.int64)
-    for index, box in enumerate(ndimage.find_objects(labels.astype(np.int32)), start=1):
-        if box is not None:
-            boxes[index] = [side.start for side in box[::-1]] + [side.stop - 1 for side in box[::-1]]
-    return boxes
-
-
-def _metadata(world: World, volume: SimVolume) -> dict[str, Any]:
-    bounds = _bounds(world.spec.origin, volume)
-    return {
-        "segment_id_type": "UInt16",
-        "bounding_box_type": "UInt16",
-        "size_type": "UInt32",
-        "image_type": "UInt8",
-        "num_segments": len(volume.sizes),
-        "chunk_voxel_dimensions": [128, 128, 128],
-        "voxel_resolution": [1, 1, 1],
-        "resolution_units": "nanometers",
-        "physical_offset_min": list(bounds["min"].values()),
-        "physical_offset_max": list(bounds["max"].values()),
-    }
+def _corner(origin: Origin, volume: SimVolume) -> Origin:
+    z, y, x = (a + b for a, b in zip(origin, volume.origin, strict=True))
+    return z, y, x
 
 
 def _bounds(origin: Origin, volume: SimVolume) -> dict[str, dict[str, int]]:
-    z, y, x = (a + b for a, b in zip(origin, volume.origin, strict=True))
+    z, y, x = _corner(origin, volume)
     return {"min": {"x": x, "y": y, "z": z}, "max": {"x": x + CUBE_EDGE, "y": y + CUBE_EDGE, "z": z + CUBE_EDGE}}
 
 
