@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from ewval.cli import options
-from ewval.cli.errors import Exit
+from ewval.cli.errors import Exit, advice, exit_code
 from ewval.cli.output import Output, open_output
+from ewval.core.errors import CredentialError, ServerError
 
 if TYPE_CHECKING:
     from ewval.core.health import Finding
@@ -14,30 +15,47 @@ if TYPE_CHECKING:
 
 def doctor(
     data: options.Data = options.DATA_DEFAULT,
+    api: options.Api = options.API_DEFAULT,
     token_file: options.TokenFile = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Check versions, device, models, disk, token and data folder; say how to mend each problem.
+    """Check versions, device, models, disk, token, server and data folder; say how to mend each problem.
 
-    Exit 0 where nothing is broken (a missing token is only a warning), 6 where something is.
+    Exit 0 where nothing is broken; a missing token is a warning, and only with a token is the server asked. Otherwise
+    4 for a refused token, 5 for a server that cannot be reached, 6 for the rest.
     """
     from ewval.core import health
     from ewval.core.credentials import read_token
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
-    folder = options.data_folder(data)
+    folder, token = options.data_folder(data), read_token(token_file)
+    server, code = _check_server(api, token)
     findings = [
         *health.check_versions(),
         *_check_networks(),
         health.check_disk(folder),
-        health.check_token(read_token(token_file)),
+        health.check_token(token),
+        *server,
         *health.check_folder(folder),
     ]
     _show(findings, output)
     if any(finding.state == "problem" for finding in findings):
-        raise typer.Exit(Exit.DATA)
+        raise typer.Exit(code or Exit.DATA)
+
+
+def _check_server(api: str, token: str | None) -> "tuple[list[Finding], Exit | None]":
+    """Return what a single request to the API shows, and the exit code where it failed."""
+    from ewval.core.health import Finding
+    from ewval.core.reach import check_server
+
+    if token is None:
+        return [], None
+    try:
+        return [check_server(api, token)], None
+    except (CredentialError, ServerError) as error:
+        return [Finding("server", "problem", str(error), advice(error))], exit_code(error)
 
 
 def _check_networks() -> "list[Finding]":

@@ -72,13 +72,16 @@ def exit_code(error: errors.EwvalError) -> Exit:
     return next(code for kind, code, _ in TABLE if isinstance(error, kind))
 
 
+def advice(error: errors.EwvalError) -> str:
+    """Return what to do next, empty where the error says it itself."""
+    text = next(text for kind, _, text in TABLE if isinstance(error, kind))
+    return text.replace("EXTRA", error.extra) if isinstance(error, errors.ExtraError) else text
+
+
 def describe(error: errors.EwvalError) -> str:
     """Return one line: what is wrong, and what to do next."""
-    advice = next(text for kind, _, text in TABLE if isinstance(error, kind))
-    if isinstance(error, errors.ExtraError):
-        advice = advice.replace("EXTRA", error.extra)
     line = " ".join(str(error).split())
-    return f"{line}; {advice}" if advice else line
+    return "; ".join(part for part in (line, advice(error)) if part)
 
 
 def report(error: errors.EwvalError) -> Exit:
