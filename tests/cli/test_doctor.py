@@ -64,4 +64,4 @@ def test_quiet_shows_only_what_needs_attention(cli: Callable[..., Any]) -> None:
 def test_a_server_that_is_no_web_address_is_a_usage_error(cli: Callable[..., Any], api: str) -> None:
     result = cli("doctor", "--api", api, env={"EWVAL_TOKEN": "any"})
     assert result.exit_code == 2
-    assert api in result.stderr
+    assert result.stderr == "ewval: --api should be a URL such as https://eyewire.org\n"
