@@ -4,7 +4,8 @@ import json as json_
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +27,7 @@ TOKEN = "demo-token"
 MARKER = "demo.json"
 """Says that a folder belongs to the demo, and which ports its server had."""
 WORLD, RUN, SCORES, PREDICTIONS, PICTURE = "world", "run", "scores", "predictions", "slices.png"
-TRAIN_STEPS, EVAL_TASKS = 8, 8
+TRAIN_STEPS, EVAL_TASKS = 8, 4
 SMALL_TRAIN_STEPS, SMALL_EVAL_TASKS = 2, 2
 TRAINED_ARCH = "lwunet"
 
@@ -61,18 +62,27 @@ def _claim(out: Path) -> tuple[int, int]:
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is not a folder")
-    try:
+    with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
         if not (out / MARKER).is_file():
             if any(out.iterdir()):
                 raise UsageError(f"--out {out} holds other things than a demo; choose a new or an empty folder")
             write_atomically(out / MARKER, b"{}\n")
-        ports = json_.loads((out / MARKER).read_bytes()).get("ports", [0, 0])
+        content = (out / MARKER).read_bytes()
+    try:
+        ports = json_.loads(content).get("ports", [0, 0])
         return int(ports[0]), int(ports[1])
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be written: {error.strerror}; choose another folder") from error
     except (ValueError, AttributeError, LookupError, TypeError) as error:
         raise UsageError(f"{out / MARKER} is damaged; delete it or choose another --out") from error
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Turn what hinders writing into `out` (rights, a full disk) into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written: {error.strerror}; choose another folder") from error
 
 
 def _remember(out: Path, server: "WireServer") -> None:
@@ -90,7 +100,7 @@ def _world(out: Path, *, small: bool, quiet: bool) -> Path:
     if not (folder / REGISTRY).is_file():
         with progress_bar("generate a world", quiet=quiet) as progress:
             world = generate_world(TINY if small else WorldSpec(), progress=progress)
-        with progress_bar("write it", quiet=quiet) as progress:
+        with progress_bar("write it", quiet=quiet) as progress, _writing(out):
             write_world(world, folder, progress=progress)
     return folder
 
