@@ -55,18 +55,20 @@ class Presence:
 
     def shows_seed(self, volume: Int64s, seeds: Ragged) -> npt.NDArray[np.bool_]:
         """Return which tasks have a segment of their seed in their packed volume, bool [tasks]."""
-        shown = np.zeros(len(volume), dtype=bool)
-        table = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
         order = np.argsort(volume, kind="stable")
+        mine = seeds.take(order)
+        hits = np.zeros(len(mine.values), dtype=bool)
+        table = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
         begins = np.searchsorted(volume[order], self.volumes, side="left")
         ends = np.searchsorted(volume[order], self.volumes, side="right")
-        for found, begin, end in zip(self.found, begins.tolist(), ends.tolist(), strict=True):
+        for found, begin, end in zip(self.found, mine.offsets[begins], mine.offsets[ends], strict=True):
             if isinstance(found, np.ndarray):
-                mine = seeds.take(order[begin:end])
                 table[found] = True
-                hits = table[np.minimum(mine.values, SEGMENT_ID_COUNT - 1)] & (mine.values < SEGMENT_ID_COUNT)
-                shown[order[begin:end]] = np.bincount(mine.owners[hits], minlength=end - begin) > 0
+                ids = mine.values[begin:end]
+                hits[begin:end] = table[np.minimum(ids, SEGMENT_ID_COUNT - 1)] & (ids < SEGMENT_ID_COUNT)
                 table[found] = False
+        shown = np.zeros(len(volume), dtype=bool)
+        shown[order[mine.owners[hits]]] = True
         return shown
 
 
