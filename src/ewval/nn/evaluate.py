@@ -8,7 +8,8 @@ from many processes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import torch.distributed as dist
 
 import ewval
-from ewval.core.errors import DamagedError, DataError
+from ewval.core.errors import DamagedError, DataError, MemoryShortError
 from ewval.core.progress import SILENT, Progress
 from ewval.nn.devices import pick_device
 from ewval.nn.distributed import Team, join_team
@@ -30,6 +31,7 @@ from ewval.nn.evaluation.parts import Part, PartFolder
 from ewval.nn.evaluation.request import EvalRequest
 from ewval.nn.evaluation.scoring import COLUMNS, Question, Truth, score_guess
 from ewval.nn.evaluation.tasks import Int64s, TaskSet, read_tasks
+from ewval.nn.train import is_out_of_memory
 
 __all__ = ["EvalRequest", "Evaluation", "evaluate"]
 
@@ -90,7 +92,8 @@ def evaluate(request: EvalRequest, *, progress: Progress = SILENT) -> Evaluation
         if team.is_first:
             parts.open()
         _wait(team)
-        score_parts(parts, tasks, panel.everyone, team=team, progress=progress)
+        with _enough_memory(team):
+            score_parts(parts, tasks, panel.everyone, team=team, progress=progress)
         _wait(team)
         if not team.is_first:
             return None
@@ -176,6 +179,16 @@ def _identity(request: EvalRequest, models: Models, tasks: TaskSet) -> dict[str,
 def _default_out(request: EvalRequest, model: str) -> Path:
     fold = "" if request.fold is None else f"-{request.fold}"
     return request.folder.root / "eval" / f"{model}-{request.side}{fold}"
+
+
+@contextmanager
+def _enough_memory(team: Team) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise MemoryShortError(str(team.device), "a batch of tasks") from error
+        raise
 
 
 @cache

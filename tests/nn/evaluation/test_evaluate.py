@@ -203,6 +203,12 @@ def test_loops_that_are_no_numbers_are_refused(text):
         parse_loops(text)
 
 
+def test_results_never_go_into_a_file(bar_folder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="file is not a folder"):
+        EvalRequest(bar_folder, tmp_path / "file")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ewval.core.cube import Sample, SampleBuilder
 from ewval.core.graph import build_graph
+from ewval.core.subset import with_ancestors
 from ewval.core.tasks import TaskTable
 from ewval.core.views import GraphView, VolumeSource, VolumeView, graph_of_packed
 from ewval.nn.evaluation.answerers import Answerer, ModelAnswerer
@@ -80,10 +81,13 @@ class Probe:
 
 def own_answer(tasks: TaskSet, ids: Int64s) -> Guard:
     """Change each task's own answer and compare its inputs: not one may differ."""
-    changed = tasks.table.with_answers({int(task): _other_answer(tasks, int(task)) for task in ids})
-    suspects = _differing(tasks.builder, rebuilt(tasks.builder, changed), ids)
+    table = lineage(tasks.table, ids)  # changing answers copies the table, which may hold millions of tasks
+    before = rebuilt(tasks.builder, table)
+    other = {int(task): _other_answer(before, int(task)) for task in ids}
+    suspects = _differing(before, rebuilt(before, table.with_answers(other)), ids)
     # A suspect may merely have an ancestor among the tasks, whose answer it is right to see: change it alone.
-    leaking = [task for task in suspects if _leaks(tasks, task)]
+    alone = {task: rebuilt(before, table.with_answers({task: other[task]})) for task in suspects}
+    leaking = [task for task in suspects if _differing(before, alone[task], np.array([task]))]
     if leaking:
         return Guard("fail", float(len(leaking)), f"the answer of task {leaking[0]} reaches its own input")
     return Guard("pass", 0.0, f"changing the answers of {len(ids)} tasks changed none of their inputs")
@@ -195,18 +199,22 @@ def _f1(chosen: frozenset[int], asked: tuple[Question, Truth]) -> float:
     return segment_metrics(set(chosen), set(truth.true), size=question.view.sizes)["volume_f1"]
 
 
-def _other_answer(tasks: TaskSet, task: int) -> list[int]:
+def lineage(table: TaskTable, ids: Int64s) -> TaskTable:
+    """Return the table of these tasks and all their ancestors alone."""
+    chosen = np.zeros(len(table), dtype=bool)
+    chosen[table.rows(ids)] = True
+    rows = np.flatnonzero(with_ancestors(table, chosen))
+    plain = {name: getattr(table, name)[rows] for name in ("ids", "volume", "cell", "parent", "corner", "answer")}
+    return replace(table, **plain, seeds=table.seeds.take(rows), aggregates=table.aggregates.take(rows), mapped=None)
+
+
+def _other_answer(builder: SampleBuilder, task: int) -> list[int]:
     """Return an answer that differs from the task's own in every segment of the volume that is not its seed."""
-    row = tasks.table.row(task)
-    seed, answer = tasks.table.seed(row), tasks.table.aggregate(row)
-    present = np.unique(tasks.builder.store.segmentation(int(tasks.table.volume[row])))
+    table, row = builder.table, builder.table.row(task)
+    seed, answer = table.seed(row), table.aggregate(row)
+    present = np.unique(builder.store.segmentation(int(table.volume[row])))
     flipped = np.setdiff1d(present[present > 0], answer)
     return sorted({*flipped.tolist(), *seed.tolist()})
-
-
-def _leaks(tasks: TaskSet, task: int) -> bool:
-    alone = tasks.table.with_answers({task: _other_answer(tasks, task)})
-    return bool(_differing(tasks.builder, rebuilt(tasks.builder, alone), np.array([task])))
 
 
 def _differing(before: SampleBuilder, after: SampleBuilder, ids: Int64s) -> list[int]:

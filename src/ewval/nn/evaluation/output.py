@@ -156,10 +156,13 @@ def _about(run: Run, main: Totals) -> str:
     )
     drawn = "" if run.request.limit is None else f", a sample drawn with seed {run.request.seed}"
     left_out = f"; {run.tasks.unanswered:,} without players' answer left out" if run.tasks.unanswered else ""
-    return (
-        f"{len(main.tasks):,} tasks of {cells:,} cells in {volumes:,} volumes{drawn}{left_out}. Split by "
-        f"{run.tasks.split.fallback or run.tasks.split.rule}. ewval {ewval.__version__}."
-    )
+    what = f"{_count(len(main.tasks), 'task')} of {_count(cells, 'cell')} in {_count(volumes, 'volume')}"
+    rule = run.tasks.split.fallback or run.tasks.split.rule
+    return f"{what}{drawn}{left_out}. Split by {rule}. ewval {ewval.__version__}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _csv_rows(part: Part, name: str, sides: dict[int, str]) -> Iterable[list[Any]]:

@@ -28,7 +28,8 @@ td small { color:var(--soft); font-weight:400; display:block; line-height:1.2; }
 figure { margin:0; background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px; }
 figure img { display:block; width:100%; height:auto; } figcaption { color:var(--soft); font-size:.85rem; padding:4px; }
 .plots { display:grid; gap:12px; grid-template-columns:repeat(auto-fit,minmax(290px,1fr)); margin:12px 0; }
-.wide { max-width:720px; } .slices { display:grid; gap:12px; grid-template-columns:repeat(auto-fit,minmax(300px,1fr)); }
+.wide { max-width:720px; }
+.slices { display:grid; gap:12px; grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr)); }
 .state { border-radius:99px; padding:1px 10px; font-size:.85rem; font-weight:600; color:#fff; white-space:nowrap; }
 .pass { background:var(--good); } .fail { background:var(--bad); } .inconclusive { background:var(--unsure); }
 details > summary { cursor:pointer; font-weight:600; margin:1.2rem 0 .4rem; } dt { font-weight:600; margin-top:.6rem; }

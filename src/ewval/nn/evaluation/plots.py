@@ -167,6 +167,8 @@ def _queue(totals: Totals) -> Plot:
 
 def _faults(totals: Totals) -> Plot:
     clean, faulty = totals.column("trace_priority"), totals.column("faulty_trace_priority")
+    from matplotlib.ticker import MaxNLocator
+
     bins = np.linspace(0, 1, 26).tolist()
 
     def draw(axes: "Axes") -> None:
@@ -174,7 +176,9 @@ def _faults(totals: Totals) -> Plot:
             axes.hist(values[~np.isnan(values)], bins=bins, color=colour, alpha=0.55, label=label)
         axes.set(xlim=(0, 1), xlabel="review priority of the players' trace", ylabel="tasks")
         axes.set_title("Traces with a fault put into them")
-        axes.legend(loc="upper center")
+        axes.margins(y=0.3)  # room for the legend
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="upper center", ncols=2)
 
     return Plot("faulty-traces", "One segment taken out, or a foreign one added: the two should stand apart.", draw)
 
@@ -194,7 +198,7 @@ def _histogram(name: str, settings: Mapping[str, Totals]) -> Plot:
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set(xlim=(0, 1), xlabel=_words(name), ylabel="tasks (log)")
         axes.set_ylim(bottom=0)
-        axes.set_title(_words(name).capitalize())
+        axes.set_title(_title(name))
         axes.legend(loc="upper center")
 
     return Plot(f"histogram-{name}".replace("_", "-"), f"Tasks by voxel {_words(name)}; counts on a log scale.", draw)
@@ -213,7 +217,7 @@ def _scatter(totals: Totals, scatter: Scatter) -> Plot:
         axes.set(xlabel=_words(scatter.x), ylabel=_words(scatter.y))
 
     name = f"scatter-{scatter.y}-{scatter.x}".replace("_", "-")
-    return Plot(name, f"{_words(scatter.y).capitalize()} against {_words(scatter.x)}, task by task.", draw)
+    return Plot(name, f"{_title(scatter.y)} against {_words(scatter.x)}, task by task.", draw)
 
 
 def _darkness(totals: Totals) -> Plot:
@@ -253,6 +257,11 @@ def _scale(axes: "Axes", *, is_volume: bool, which: str) -> None:
     axes.set(**{f"{which}lim": (low, high)})
     if is_volume:
         axes.set(**{f"{which}ticks": range(6), f"{which}ticklabels": ["0", "10", "100", "1k", "10k", "100k"]})
+
+
+def _title(column: str) -> str:
+    words = _words(column)
+    return words[0].upper() + words[1:]
 
 
 def _words(column: str) -> str:

@@ -47,6 +47,8 @@ class EvalRequest:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            raise UsageError(f"--out {self.out} is not a folder")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit} leaves no task; give at least 1")
         if not self.loops or not all(1 <= count <= MAX_LOOPS for count in self.loops):
