@@ -29,7 +29,7 @@ MARKER = "demo.json"
 WORLD, RUN, SCORES, PREDICTIONS, PICTURE = "world", "run", "scores", "predictions", "slices.png"
 TRAIN_STEPS, EVAL_TASKS = 8, 4
 SMALL_TRAIN_STEPS, SMALL_EVAL_TASKS = 2, 2
-TRAINED_ARCH = "lwunet"
+SMALL_ARCH = "lwunet"
 
 
 def demo(
@@ -162,12 +162,16 @@ def _learn(shell: Shell, *, small: bool) -> str | None:
 
 
 def _init(packaged: Sequence[str]) -> tuple[str, ...]:
-    """Return the options that make training begin with a packaged network."""
+    """Return the options that make training begin with a packaged network, none where none comes with ewval."""
     from ewval.nn.weights import load_model
 
-    for name in packaged:
-        if load_model(name).card.arch == TRAINED_ARCH:
-            return "--init", name
+    cards = [load_model(name).card for name in packaged]
+    # The smaller of the two architectures first: a demo should not take long.
+    for card in sorted(cards, key=lambda card: card.arch != SMALL_ARCH):
+        widths = ",".join(str(width) for width in card.config.get("widths", ()))
+        shape = ("--widths", widths) if widths and card.arch != SMALL_ARCH else ()
+        inputs = ("--loops", str(card.loops), "--context", str(card.context), "--loss", card.loss)
+        return "--init", card.name, "--arch", card.arch, *shape, *inputs
     return ()
 
 
