@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from bars import ConstantNetwork, ask, tasks_of, write_bar_folder
+from bars import ConstantNetwork, ask, finished, tasks_of, write_bar_folder
 from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.nn.card import ModelCard
@@ -227,3 +227,19 @@ def test_sides_that_do_not_exist_are_refused():
     assert parse_side("val") == "val"
     with pytest.raises(UsageError, match="--split 'exam' is none of test, val, train, all"):
         parse_side("exam")
+
+
+def test_where_nothing_is_to_be_added_there_is_still_a_report(tmp_path):
+    write_bar_folder(tmp_path / "data")
+    folder = DataFolder(tmp_path / "data")
+    split = json.loads(folder.split.read_text())
+    folder.split.write_text(json.dumps(split | {"test": [4000, 4005]}))
+    document = finished(ConstantNetwork(), folder, tmp_path / "out")
+    figures = document["settings"]["loops=1"]
+    assert figures["segment"]["extend"]["tasks"] == 0
+    assert figures["segment"]["extend"]["volume_f1"] is None
+    assert figures["segment"]["all"]["volume_f1"] == 1.0
+    assert figures["ahead_of"] == {}
+    assert {guard["state"] for guard in document["guards"].values()} == {"pass", "inconclusive"}
+    json.dumps(document, allow_nan=False)
+    assert "There is no such task." in (tmp_path / "out" / "report.html").read_text()
