@@ -191,7 +191,7 @@ def _show(output: Output, out: Path, world: Path, task: int) -> None:
 
     answer = _read(out / PREDICTIONS / str(task) / "prediction.json")
     raw = DataFolder(out / DEFAULT_DATA).raw(answer["volume"])
-    chosen = Chosen(answer["seed"], read_truth(world)[task], answer["add"], answer["maybe"])
+    chosen = Chosen(answer["seed"], read_truth(world)[task].answer, answer["add"], answer["maybe"])
     picture(raw, chosen).save(out / PICTURE)
     found = sorted(set(chosen.truth) & set(chosen.add))
     document = {

@@ -37,7 +37,7 @@ DROPPED = (
 def write_world(world: World, folder: Path, *, progress: Progress = SILENT) -> None:
     """Write `world` to `folder`: `api/`, `volumes/`, `truth.json` and the registry `cells.csv`, which comes last.
 
-    `truth.json` holds the true answer of each task, with the seed: {"task": [segments]}. No server tells it.
+    `truth.json` holds what no server tells, by task: `answer` (all true segments), `voxels` of the seed and `to_add`.
 
     Args:
         world: What to write.
@@ -53,9 +53,13 @@ def write_world(world: World, folder: Path, *, progress: Progress = SILENT) -> N
     side_by_side(write, world.volumes)
     for path, content in _replies(world):
         write_atomically(folder / "api" / "1.0" / path, json.dumps(content).encode())
-    truth = {str(task.id): task.answer for task in world.tasks}
-    write_atomically(folder / TRUTH, json.dumps(truth).encode())
+    write_atomically(folder / TRUTH, json.dumps({str(task.id): _truth(task) for task in world.tasks}).encode())
     write_atomically(folder / REGISTRY, _registry(world).encode())
+
+
+def _truth(task: SimTask) -> dict[str, Any]:
+    seed, answer = (int(task.volume.sizes[list(segments)].sum()) for segments in (task.seed, task.answer))
+    return {"answer": task.answer, "voxels": seed, "to_add": answer - seed}
 
 
 def _write_volume(world: World, volume: SimVolume, folder: Path) -> None:
