@@ -436,3 +436,14 @@ def test_without_neuroglancer_view_is_exit_7_before_any_work(cli, tmp_path):
     result = cli("predict", 7, "--view", "--data", tmp_path / "data")
     assert result.exit_code == 7
     assert "pip install 'ewval[view]'" in result.stderr
+
+
+def test_more_requests_than_are_made_unasked_are_exit_2(
+    cli, model, tiny_world, world_tasks, wire_server, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ewval.core.budget.CONSENT_ABOVE", 100)
+    server = wire_server(tiny_world)
+    words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
+    result = cli(*words, env={"EWVAL_TOKEN": "secret"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "`ewval fetch` with --yes does that first" in result.stderr

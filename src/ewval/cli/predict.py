@@ -28,7 +28,7 @@ from ewval.cli.progress import progress_bar
 from ewval.cli.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
 from ewval.core.credentials import read_token
-from ewval.core.errors import UsageError
+from ewval.core.errors import ConsentError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.progress import Progress
 
@@ -170,7 +170,12 @@ def _fetcher(asked: Asked, progress: Progress) -> "Fetcher":
             api=asked.api,
             token=read_token(asked.token_file),
         )
-        summary = fetch_all(request, progress=progress)
+        try:
+            summary = fetch_all(request, progress=progress)
+        except ConsentError as error:
+            raise UsageError(
+                f"{error}; `ewval fetch` with --yes does that first, then predict finds all here"
+            ) from error
         if (error := summary.error or summary.stopped) is not None:
             raise error
 

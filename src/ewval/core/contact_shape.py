@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ewval.core.contacts import PAD, Contacts, Padded
 
@@ -59,6 +58,8 @@ def depth_map(padded: Padded) -> Depth:
         mark[:-1] |= differs
     if not edge.any():
         return Depth(np.full(labels.shape, max(labels.shape), dtype=np.float32))
+    from scipy import ndimage  # a seventh of predict's start, where the graph of a volume is kept already
+
     steps = ndimage.distance_transform_cdt(~edge, "chessboard")
     return Depth((np.asarray(steps) * HALF).astype(np.float32))
 
