@@ -6,6 +6,7 @@ command goes on where an interrupted one stopped: forests that are done lie in N
 
 import argparse
 import hashlib
+import json
 import logging
 import shutil
 import sys
@@ -31,6 +32,7 @@ from ewval.nn.weights import Model, load_model, save_model
 
 _LOG = logging.getLogger("ewval")
 PARTS = 5
+DESCRIPTION = "A segment head trained by its user; nothing is known of it beyond its validation score."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ def train_head(
     parts = share_out(volumes, parts=PARTS, seed=seed)
     keep = KeptForests(out.with_suffix(".parts"), _key(volumes, config))
     fitted = fit_head(volumes, parts, config=config, keep=keep)
+    learned = {"version": __version__, "validation_score": round(fitted.tuned.score, 4)}
     card = replace(
         onto.card,
         **{
@@ -82,9 +85,10 @@ def train_head(
             "add_threshold": fitted.tuned.thresholds.add,
             "maybe_threshold": fitted.tuned.thresholds.maybe,
             "head": {"graph_form": GRAPH_FORM, "parts": PARTS, **asdict(config)},
-            "training": {"version": __version__, "validation_score": round(fitted.tuned.score, 4)},
+            "scores": {},
             "sha256": None,
             **about,
+            "training": {**about.get("training", {}), **learned},
         },
     )
     save_model(out, Model(card, onto.network, fitted.head))
@@ -100,10 +104,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if chosen.out.suffix != ".safetensors":
             raise UsageError(f"--out {chosen.out} does not end in .safetensors")
         volumes = _read_all(chosen.data, sides=chosen.sides.split(","), fold=chosen.fold)
-        about = {
-            "data": {v.name: f"{len(v.cells)} cells, {len(v.graph.ids)} segments" for v in volumes},
-            "description": chosen.description,
-        }
+        about = {"data": {v.name: f"{len(v.cells)} cells, {len(v.graph.ids)} segments" for v in volumes}}
+        about = {**about, "description": DESCRIPTION, **_read_about(chosen.about)}
         fitted = train_head(volumes, onto=load_model(chosen.onto), out=chosen.out, about=about, seed=chosen.seed)
     except EwvalError as error:
         _LOG.error("%s", error)
@@ -120,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sides", default="train,val", help="sides of the split to learn from")
     parser.add_argument("--fold", type=int, default=None, help="use split-FOLD.json")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice")
-    parser.add_argument("--description", default="A segment head trained by its user.", help="for the card")
+    parser.add_argument("--about", type=Path, default=None, help="JSON file with further fields of the card")
     return parser
 
 
@@ -131,6 +133,20 @@ def _read_all(folders: Sequence[Path], *, sides: Sequence[str], fold: int | None
     if sum(len(v.cells) for v in volumes) < 2 * PARTS:
         raise UsageError(f"fewer than {2 * PARTS} cells with answers: too few to learn from and to validate with")
     return volumes
+
+
+def _read_about(path: Path | None) -> dict[str, Any]:
+    """Return fields of the card from a JSON file, such as data, description, scores and training."""
+    if path is None:
+        return {}
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--about {path}: {error}") from error
+    known = {"data", "description", "license", "scores", "training"}
+    if not isinstance(fields, dict) or fields.keys() - known:
+        raise UsageError(f"--about {path} does not hold one JSON object with keys among {', '.join(sorted(known))}")
+    return fields
 
 
 def _key(volumes: Sequence[LabelledVolume], config: LearnConfig) -> str:
