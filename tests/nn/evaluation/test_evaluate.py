@@ -19,6 +19,8 @@ from ewval.nn.card import ModelCard
 from ewval.nn.distributed import Team
 from ewval.nn.evaluate import EvalRequest, evaluate, score_parts
 from ewval.nn.evaluation.parts import PartFolder
+from ewval.nn.evaluation.plots import PlotSet
+from ewval.nn.evaluation.report import build_report
 from ewval.nn.evaluation.request import parse_loops, parse_side
 from ewval.nn.evaluation.scoring import COLUMNS, Question, Truth
 from ewval.nn.lwunet import LWUNet, LWUNetConfig
@@ -229,12 +231,18 @@ def test_sides_that_do_not_exist_are_refused():
         parse_side("exam")
 
 
+def test_all_sides_stand_in_one_file(bar_folder):
+    tasks = tasks_of(bar_folder, "all")
+    assert tasks.sides_of(np.array([4003, 1000, 3014, 2000])) == ["test", "train", "val", "train"]
+    assert tasks_of(bar_folder, "val").sides_of(np.array([3000])) == ["val"]
+
+
 def test_where_nothing_is_to_be_added_there_is_still_a_report(tmp_path):
     write_bar_folder(tmp_path / "data")
     folder = DataFolder(tmp_path / "data")
     split = json.loads(folder.split.read_text())
     folder.split.write_text(json.dumps(split | {"test": [4000, 4005]}))
-    document = finished(ConstantNetwork(), folder, tmp_path / "out")
+    document = finished(ConstantNetwork(), folder, tmp_path / "out", report=False)
     figures = document["settings"]["loops=1"]
     assert figures["segment"]["extend"]["tasks"] == 0
     assert figures["segment"]["extend"]["volume_f1"] is None
@@ -242,4 +250,5 @@ def test_where_nothing_is_to_be_added_there_is_still_a_report(tmp_path):
     assert figures["ahead_of"] == {}
     assert {guard["state"] for guard in document["guards"].values()} == {"pass", "inconclusive"}
     json.dumps(document, allow_nan=False)
-    assert "There is no such task." in (tmp_path / "out" / "report.html").read_text()
+    html = build_report(document, PlotSet([], [], [], []), worst=[], best=[], about="")
+    assert html.count("There is no such task.") == 2

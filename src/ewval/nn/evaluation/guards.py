@@ -128,8 +128,8 @@ def split_overlap(tasks: TaskSet) -> Guard:
     rule = split.fallback or split.rule
     unit, column = ("volume", table.volume) if rule.startswith("volume") else ("cell", table.group)
     learned = np.concatenate([split.train, split.val])
-    known = [table.row(int(task)) for task in learned if table.has(int(task))]
-    shared = np.intersect1d(column[known], column[table.rows(tasks.ids)])
+    known = learned[np.isin(learned, table.ids)]
+    shared = np.intersect1d(column[table.rows(known)], column[table.rows(tasks.ids)])
     if len(shared):
         return Guard("fail", float(len(shared)), f"{unit} {shared[0]} is tested and was learned from")
     return Guard("pass", 0.0, f"no {unit} is tested and was learned from")

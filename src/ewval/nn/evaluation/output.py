@@ -85,7 +85,6 @@ def gather(run: Run) -> tuple[dict[str, Totals], list[tuple[int, str]]]:
     """
     totals = {name: Totals() for name in run.panel.everyone}
     failed: list[tuple[int, str]] = []
-    sides = run.tasks.side_of()
     with replacing(run.out / "tasks.csv") as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["task", "cell", "volume", "split", *COLUMNS])
@@ -93,7 +92,7 @@ def gather(run: Run) -> tuple[dict[str, Totals], list[tuple[int, str]]]:
             failed += part.failed
             for name, total in totals.items():
                 total.add(part, name)
-            writer.writerows(_csv_rows(part, run.panel.main, sides))
+            writer.writerows(_csv_rows(part, run.panel.main, run.tasks.sides_of(part.tasks)))
         if not len(totals[run.panel.main].tasks):
             raise MissingError(f"a task that can be scored ({failed[0][1]})", hint="`ewval pack` makes the volumes")
     return totals, failed
@@ -165,9 +164,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _csv_rows(part: Part, name: str, sides: dict[int, str]) -> Iterable[list[Any]]:
-    for task, cell, volume, row in zip(part.tasks, part.cells, part.volumes, part.rows[name], strict=True):
-        yield [task, cell, volume, sides[int(task)], *(_cell(value) for value in row)]
+def _csv_rows(part: Part, name: str, sides: list[str]) -> Iterable[list[Any]]:
+    ids = zip(part.tasks, part.cells, part.volumes, sides, strict=True)
+    for head, row in zip(ids, part.rows[name], strict=True):
+        yield [*head, *(_cell(value) for value in row)]
 
 
 def _cell(value: float) -> str:

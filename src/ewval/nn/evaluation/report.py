@@ -26,6 +26,7 @@ VOXEL_ROWS = {
     "Seedless precision": "seedless_precision",
     "Seedless recall": "seedless_recall",
     "Seedless IoU": "seedless_iou",
+    "IoU, one voxel of tolerance": "tolerant_iou",
     "Seedless IoU, one voxel of tolerance": "tolerant_seedless_iou",
     "Aggregate precision": "agg_precision",
     "Aggregate recall": "agg_recall",

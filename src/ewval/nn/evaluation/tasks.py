@@ -69,11 +69,13 @@ class TaskSet:
         for task in tasks:
             yield self.question(int(task))
 
-    def side_of(self) -> dict[int, str]:
-        """Return the side that each task stands on."""
+    def sides_of(self, tasks: Int64s) -> list[str]:
+        """Return the side that each of `tasks` stands on."""
         if self.side != "all":
-            return dict.fromkeys(self.ids.tolist(), self.side)
-        return {int(task): side for side in ("train", "val", "test") for task in self.split.side(side)}
+            return [self.side] * len(tasks)
+        sides = ("train", "val", "test")
+        stands = [_stand_in(self.split.side(side), tasks) for side in sides]
+        return [sides[at] for at in np.argmax(stands, axis=0)]
 
     def digest(self) -> str:
         """Return a checksum of the tasks, their seeds and their answers."""
@@ -137,6 +139,14 @@ def _answered(ids: Int64s, table: TaskTable) -> tuple[Int64s, int]:
     rows = table.rows(ids)
     has_answer = np.array([table.has_aggregate(row) for row in rows], dtype=bool)
     return ids[has_answer], int((~has_answer).sum())
+
+
+def _stand_in(ascending: Int64s, values: Int64s) -> NDArray[np.bool_]:
+    """Return whether each of `values` is among the `ascending`; np.isin would sort all of them for every part."""
+    if not len(ascending):
+        return np.zeros(len(values), dtype=bool)
+    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.asarray(ascending[at] == values)
 
 
 def _by_volume(ids: Int64s, table: TaskTable) -> Int64s:
