@@ -47,7 +47,7 @@ class LearnConfig:
     pairs: BoostingConfig = PAIR_TREES
     candidates: BoostingConfig = CANDIDATE_TREES
     sampling: SamplingConfig = SAMPLING
-    rounds: int = 3
+    rounds: int = 2
     seed: int = 0
 
 

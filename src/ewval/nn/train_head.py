@@ -104,7 +104,9 @@ def main(words: Sequence[str] | None = None) -> int:
         if chosen.out.suffix != ".safetensors":
             raise UsageError(f"--out {chosen.out} does not end in .safetensors")
         volumes = _read_all(chosen.data, sides=chosen.sides.split(","), fold=chosen.fold)
-        about = {"data": {v.name: f"{len(v.cells)} cells, {len(v.graph.ids)} segments" for v in volumes}}
+        about: dict[str, Any] = {
+            "data": {v.name: f"{len(v.cells)} cells, {len(v.graph.ids)} segments" for v in volumes}
+        }
         about = {**about, "description": DESCRIPTION, **_read_about(chosen.about)}
         fitted = train_head(volumes, onto=load_model(chosen.onto), out=chosen.out, about=about, seed=chosen.seed)
     except EwvalError as error:
