@@ -69,3 +69,13 @@ def test_inputs_are_left_alone(rng):
     labels.setflags(write=False)
     pool_full(labels, factor=4)
     assert (labels == before).all()
+
+
+def test_a_painted_voxel_is_the_mean_of_its_segments_by_the_voxels_they_have_in_it() -> None:
+    labels = np.zeros((8, 8, 8), dtype=np.uint16)
+    labels[:3, :4, :4], labels[3, :4, :4] = 5, 9  # 48 and 16 of the first packed voxel's 64
+    labels[4:, 4:, 4:] = 9
+    pooling = pool_full(labels)
+    painted = pooling.paint(np.array([1.0, 0.2]), size=8)
+    assert painted.tolist() == pytest.approx([0.8, 0, 0, 0, 0, 0, 0, 0.2])
+    assert pooling.paint(pooling.ids.astype(float), size=8)[7] == 9

@@ -33,6 +33,19 @@ class Pooling:
         weighted = self.weight * values.ravel()[self.block]
         return np.asarray(np.bincount(self.index, weights=weighted, minlength=len(self.ids)), dtype=np.float64)
 
+    def paint(self, values: NDArray[np.floating], *, size: int) -> NDArray[np.float32]:
+        """Return a flat packed map: each voxel the mean of its segments' values by the voxels they have in it.
+
+        Voxels without a segment are 0.
+
+        Args:
+            values: float[n], one for each of `ids`.
+            size: Packed voxels of the cube.
+        """
+        sums = np.bincount(self.block, weights=self.count * values[self.index], minlength=size)
+        weights = np.bincount(self.block, weights=self.count, minlength=size)
+        return np.asarray(sums / np.maximum(weights, 1.0), dtype=np.float32)
+
     def share(self, selected: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the share of each segment that lies in the selected packed voxels."""
         return self.mean(selected.astype(np.float64))

@@ -17,12 +17,21 @@ from ewval.nn.weights import Model
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """All scored segments, the candidates with their verdicts, and how finely they were seen."""
+    """All scored segments, the candidates with their verdicts, and how finely they were seen.
+
+    Args:
+        table: All scored segments.
+        segments: The candidates, most probable first.
+        resolution: That segments were seen at.
+        thresholds: Between the verdicts.
+        painted: float32 64^3, each voxel the probability of its segments; None where networks gave voxels their own.
+    """
 
     table: SegmentTable
     segments: tuple[SegmentScore, ...]
     resolution: Resolution
     thresholds: Thresholds
+    painted: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +110,16 @@ def decide_by_heads(models: Sequence[Model], evidence: Evidence, graph: GraphVie
         voxels=graph.voxels,
         probability=_rounded(probability.mean(axis=0)[ids]),
         spread=spread[ids].round(DECIMALS),
-        inside=_by_id(pooling, evidence.inside)[ids],
+        inside=np.mean([opinion.added for opinion in opinions], axis=0)[ids],
         dark=_by_id(pooling, evidence.dark)[ids],
     )
     candidates = np.any([opinion.candidates for opinion in opinions], axis=0)
     candidates[list(evidence.seed)] = False
     added = np.mean([opinion.added for opinion in opinions], axis=0) > 0.5
     verdicts = _verdicts(table, candidates=candidates, added=added, thresholds=thresholds)
-    return Decision(table, table.scores(verdicts), graph.resolution, thresholds)
+    image = evidence.image
+    painted = pooling.paint(table.dense(table.probability)[pooling.ids], size=image.size).reshape(image.shape)
+    return Decision(table, table.scores(verdicts), graph.resolution, thresholds, painted)
 
 
 def _verdicts(
@@ -126,6 +137,7 @@ def _by_head(model: Model, graph: GraphView, *, seed: Sequence[int]) -> _Opinion
     probability[list(seed)] = 1.0
     candidates[answer.ids] = True
     added[answer.ids[answer.chosen]] = True
+    added[list(seed)] = True
     return _Opinion(probability, empty, candidates, added)
 
 

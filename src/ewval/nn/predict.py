@@ -104,7 +104,12 @@ def predict_samples(
     flips = ALL_FLIPS if tta else NO_FLIP
     stream = iter(samples)
     while group := list(islice(stream, batch_size)):
-        maps = [voxel_maps(m, group, loops=loops, flips=flips, device=device, batch_size=batch_size) for m in models]
+        maps = [
+            voxel_maps(m, group, loops=loops, flips=flips, device=device, batch_size=batch_size)
+            if m.head is None
+            else [_blank(sample) for sample in group]
+            for m in models
+        ]
         for sample, of_sample in zip(group, zip(*maps, strict=True), strict=True):
             seed = _seed_shown(sample) if seeds is None else seeds(sample.task)
             ids = tuple(sorted(int(i) for i in seed))
@@ -126,6 +131,12 @@ def _decide(
     return decide_by_heads(models, evidence, sources.graph(sample.volume, sample.image, sample.labels))
 
 
+def _blank(sample: Sample) -> VoxelMaps:
+    """Return the maps of a model that decides over segments: its network is not asked, its answer is painted."""
+    shape = (1, *sample.image.shape)
+    return VoxelMaps(np.zeros(shape, dtype=np.float32), np.ones(shape, dtype=np.float32))
+
+
 def _prediction(
     models: Sequence[Model],
     sample: Sample,
@@ -142,7 +153,7 @@ def _prediction(
         model=model_name(models),
         loops=models[0].card.loops if loops is None else loops,
         seed=seed,
-        probability=_mean([m.probability for m in maps]),
+        probability=_mean([m.probability for m in maps]) if decision.painted is None else decision.painted,
         sigma=_mean([m.sigma for m in maps]),
         table=decision.table,
         segments=decision.segments,
