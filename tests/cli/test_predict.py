@@ -445,5 +445,5 @@ def test_more_requests_than_are_made_unasked_are_exit_2(
     server = wire_server(tiny_world)
     words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert "`ewval fetch` with --yes does that first" in result.stderr

@@ -176,8 +176,8 @@ def _fetcher(asked: Asked, progress: Progress) -> "Fetcher":
             raise UsageError(
                 f"{error}; `ewval fetch` with --yes does that first, then predict finds all here"
             ) from error
-        if (error := summary.error or summary.stopped) is not None:
-            raise error
+        if (reason := summary.error or summary.stopped) is not None:
+            raise reason
 
     return fetch
 

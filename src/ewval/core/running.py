@@ -46,7 +46,10 @@ async def together(*work: Coroutine[Any, Any, None]) -> None:
             for part in work:
                 group.create_task(part)
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):  # a part may have a group of its own
+            first = first.exceptions[0]
+        raise first from None
 
 
 @contextmanager
