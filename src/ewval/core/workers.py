@@ -5,7 +5,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -109,7 +117,8 @@ class Workers:
             with dask_executor(self.dask) as executor:
                 yield executor, DASK_WINDOW
         elif count == 1:
-            yield InlineExecutor(), 1
+            with ThreadPoolExecutor(1) as executor:  # one process is this one
+                yield executor, 1
         else:
             with process_pool(count) as executor:
                 yield executor, QUEUED_PER_WORKER * count
@@ -120,19 +129,6 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-class InlineExecutor(Executor):
-    """Runs each call at once, in this process."""
-
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]  # as in the base class
-        """Return the ended future of `fn(*args, **kwargs)`."""
-        future: Future[object] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # handed on whole, as every executor does
-            future.set_exception(error)
-        return future
 
 
 @contextmanager
