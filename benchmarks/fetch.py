@@ -45,7 +45,8 @@ from ewval.__main__ import main
 try:
     main()
 finally:
-    sys.stderr.write(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    sys.stderr.write(f" used {used.ru_utime + used.ru_stime} {used.ru_maxrss}")
 """
 TASK_COUNT, VOLUME_COUNT, CELL_COUNT = 2_000_000, 56_300, 3_300
 
@@ -267,22 +268,25 @@ def asked_again(served: Served, complete: set[str]) -> int:
 
 def measure_ledger(place: Path) -> None:
     folder = DataFolder(place / "data")
-    began = time.monotonic()
-    with_records = Ledger(folder.ledger)
+    ledger, spent_s, busy_s = Ledger(folder.ledger), 0.0, 0.0
     for start in range(0, TASK_COUNT, 50_000):
-        with_records.add_tasks(record(number) for number in range(start + 1, start + 50_001))
-    rows_s = TASK_COUNT / (time.monotonic() - began)
-    finish(with_records, folder)
+        rows = [record(number) for number in range(start + 1, start + 50_001)]
+        began, began_cpu = time.monotonic(), time.process_time()
+        ledger.add_tasks(rows)
+        spent_s += time.monotonic() - began
+        busy_s += time.process_time() - began_cpu
+    finish(ledger, folder)
     print(f"\nledger of {TASK_COUNT:,} tasks in {VOLUME_COUNT:,} volumes, {folder.ledger.stat().st_size / 1e6:.0f} MB")
-    print(f"rows in: {rows_s:,.0f}/s")
+    print(f"rows in: {TASK_COUNT / spent_s:,.0f}/s ({TASK_COUNT / busy_s:,.0f}/s of processor time)")
     registry = place / "cells.csv"
     lines = [f"{cell},a,Completed,9,{{}}" for cell in range(1, CELL_COUNT + 1)]
     registry.write_text("\n".join(["Cell ID,Name,Status,Size,Tags", *lines]) + "\n")
     ids = place / "ids.txt"
     ids.write_text("\n".join(map(str, range(1, TASK_COUNT + 1))))
     for name, words in (("--registry", ["--registry", str(registry)]), ("all ids on stdin", ["-"])):
-        seconds, peak_mb, text = timed([*words, "--data", str(folder.root), "--yes"], stdin=ids)
-        print(f"start of a finished fetch, {name}: {seconds:.1f} s, {peak_mb:.0f} MB: {text}", flush=True)
+        seconds, busy_s, peak_mb, text = timed([*words, "--data", str(folder.root), "--yes"], stdin=ids)
+        spent = f"{seconds:.1f} s ({busy_s:.1f} s of processor time), {peak_mb:.0f} MB"
+        print(f"start of a finished fetch, {name}: {spent}: {text}", flush=True)
 
 
 def record(number: int) -> tuple[TaskRecord, AggregateRecord]:
@@ -319,15 +323,15 @@ def finish(ledger: Ledger, folder: DataFolder) -> None:
             path.touch()
 
 
-def timed(words: list[str], *, stdin: Path) -> tuple[float, float, str]:
-    """Run a fetch in a process of its own; return its seconds, its peak memory in MB and what it said."""
+def timed(words: list[str], *, stdin: Path) -> tuple[float, float, float, str]:
+    """Run a fetch in a process of its own; return seconds, processor seconds, peak memory in MB and what it said."""
     began = time.monotonic()
     with stdin.open() as stream:
         command = [sys.executable, "-c", MEASURED, "fetch", *words]
         done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - began
-    kilobytes = int(done.stderr.rpartition("peak ")[2])
-    return seconds, kilobytes / (1e6 if sys.platform == "darwin" else 1e3), done.stdout.strip()
+    busy_s, peak = done.stderr.split()[-2:]
+    return seconds, float(busy_s), int(peak) / (1e6 if sys.platform == "darwin" else 1e3), done.stdout.strip()
 
 
 MEASURES = {"pace": measure_pace, "faults": measure_faults, "kills": measure_kills, "ledger": measure_ledger}

@@ -84,6 +84,7 @@ def fetch(
         bucket_rate=bucket_rate,
         yes=yes,
         contact=contact,
+        list_tasks=quiet and not json,
     )
     if dry_run:
         _show_plan(output, plan_fetch(request))
@@ -168,7 +169,7 @@ def _show(output: Output, request: "FetchRequest", summary: "FetchSummary") -> N
 def _text(summary: "FetchSummary") -> str:
     absent = f"; {summary.absent:,} ancestors or their volumes do not exist" if summary.absent else ""
     if not (summary.requests or summary.volumes):
-        return f"nothing to do: {_count(len(summary.tasks), 'task')} and all that belongs to them are there{absent}"
+        return f"nothing to do: {_count(summary.skipped, 'task')} and all that belongs to them are there{absent}"
     before = f"; {summary.skipped:,} were there before" if summary.skipped else ""
     return (
         f"fetched {_count(summary.done, 'task')} and {_count(summary.volumes, 'volume')}, {_size(summary.bytes)},"

@@ -14,7 +14,13 @@ DELETE FROM asked_tasks;
 DELETE FROM asked_cells;
 """
 IN_SCOPE = "(t.id IN (SELECT id FROM asked_tasks) OR t.cell IN (SELECT id FROM asked_cells))"
-OPEN = f"t.wanted = 1 AND (t.context IS NULL OR t.context < :context) AND {IN_SCOPE}"
+UNSETTLED = """
+SELECT id FROM tasks WHERE wanted = 1 AND context IS NULL
+UNION ALL SELECT id FROM tasks WHERE wanted = 1 AND context < :context
+"""
+"""Two ranges of one index: where all is done, nothing is looked at."""
+OPEN = f"t.id IN ({UNSETTLED}) AND {IN_SCOPE}"
+UNHEARD = "SELECT a.id FROM asked_tasks a WHERE NOT EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_ids WHERE id = a.id)"
 NEEDED_BY = f"""
 WITH RECURSIVE below(id, depth) AS (
     SELECT id, 0 FROM tasks WHERE volume = :volume
@@ -53,10 +59,7 @@ class Agenda:
     def ask(self) -> None:
         """Note in the ledger that the tasks are wanted; what was absent as an ancestor is worth another try now."""
         with self._ledger.transaction() as connection:
-            connection.execute(
-                "INSERT INTO tasks(id, wanted, state)"
-                " SELECT id, 1, 'new' FROM asked_tasks WHERE id NOT IN (SELECT id FROM tasks)"
-            )
+            connection.execute(f"INSERT INTO tasks(id, wanted, state) SELECT id, 1, 'new' FROM ({UNHEARD})")
             connection.execute(
                 "UPDATE tasks SET wanted = 1, state = CASE state WHEN 'absent' THEN 'new' ELSE state END"
                 " WHERE wanted = 0 AND id IN (SELECT id FROM asked_tasks)"
@@ -64,7 +67,7 @@ class Agenda:
 
     def unheard_tasks(self) -> int:
         """Return how many of the tasks asked for by id the ledger has never heard of."""
-        return self._count("SELECT count(*) FROM asked_tasks WHERE id NOT IN (SELECT id FROM tasks)")
+        return self._count(f"SELECT count(*) FROM ({UNHEARD})")
 
     def usual_bytes(self) -> int:
         """Return the mean size of the volumes that are here, 0 where there are none."""
@@ -82,7 +85,7 @@ class Agenda:
 
     def unknown_tasks(self) -> int:
         """Return how many of the open tasks have to be asked for from the API."""
-        return self._count(f"SELECT count(*) FROM tasks t WHERE {OPEN} AND t.state IN ('new', 'failed')")
+        return self._count(f"SELECT count(*) FROM tasks t WHERE {OPEN} AND t.state != 'done'")
 
     def unknown_places(self) -> int:
         """Return in how many places the tasks lie of which only the bounds are known."""
@@ -95,6 +98,18 @@ class Agenda:
     def placeless_tasks(self) -> int:
         """Return how many open tasks may each lie in a volume of their own, for all that is known."""
         return self._count(f"SELECT count(*) FROM tasks t WHERE {OPEN} AND volume IS NULL AND zmin IS NULL")
+
+    def fetched_count(self) -> int:
+        """Return how many of the tasks asked for are there."""
+        by_id = self._count("SELECT count(*) FROM asked_tasks")
+        by_cell = self._count("SELECT count(*) FROM tasks WHERE wanted = 1 AND cell IN (SELECT id FROM asked_cells)")
+        both = 0
+        if by_id and by_cell:
+            both = self._count(
+                "SELECT count(*) FROM asked_tasks a JOIN tasks t ON t.id = a.id"
+                " WHERE t.wanted = 1 AND t.cell IN (SELECT id FROM asked_cells)"
+            )
+        return by_id + by_cell - both - self.unknown_tasks()
 
     def fetched_tasks(self) -> Sequence[int]:
         """Return the tasks asked for that are there, ascending."""

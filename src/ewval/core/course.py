@@ -182,14 +182,14 @@ class Course:
 
     def _summary(self, asked: Asked, lineages: Lineages, queue: VolumeQueue, *, seconds: float) -> FetchSummary:
         agenda, client, bucket = asked.agenda, self._client.host, self._bucket
-        tasks = agenda.fetched_tasks()
+        there = agenda.fetched_count()
         stopped = client.down or bucket.down
-        is_nothing = not (tasks or queue.done)
+        is_nothing = not (there or queue.done)
         errors = [*asked.errors.values(), *lineages.errors.values(), *queue.errors.values()]
         return FetchSummary(
-            tasks=tasks,
+            tasks=agenda.fetched_tasks() if self._request.list_tasks else (),
             done=lineages.done,
-            skipped=len(tasks) - lineages.done,
+            skipped=there - lineages.done,
             absent=agenda.absent(),
             failed=tuple(agenda.failures()),
             failed_tasks=agenda.failed_tasks(),

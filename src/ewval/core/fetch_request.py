@@ -34,6 +34,7 @@ class FetchRequest:
         bucket_rate: Requests per second to the bucket at most.
         yes: Make more than 10,000 requests.
         contact: Whom Eyewire may write to about these requests.
+        list_tasks: Name the tasks in the summary.
 
     Raises:
         UsageError: An `api` that is no URL, a rate that is not positive, a negative context, options that exclude
@@ -54,6 +55,7 @@ class FetchRequest:
     bucket_rate: float = BUCKET_RATE
     yes: bool = False
     contact: str | None = None
+    list_tasks: bool = False
 
     def __post_init__(self) -> None:
         web_address(self.api)
@@ -73,7 +75,7 @@ class FetchSummary:
     """What became of a request.
 
     Args:
-        tasks: Tasks asked for that are there now, ascending.
+        tasks: Tasks asked for that are there now, ascending; empty unless `list_tasks`.
         done: How many of them were fetched now.
         skipped: How many were there before.
         absent: Ancestors, and volumes of ancestors, that do not exist.

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS volumes(
     wanted INTEGER NOT NULL,          -- 1 a task that was asked for lies in it, 0 only an ancestor does
     state TEXT NOT NULL, reason TEXT, bytes INTEGER,
     stamp INTEGER);                   -- modification time (ns) of its jpg folder when it was complete
+CREATE INDEX IF NOT EXISTS tasks_ids ON tasks(id);  -- whether a task is known, without reading its wide row
 CREATE INDEX IF NOT EXISTS tasks_absent ON tasks(id) WHERE state = 'absent';
 CREATE INDEX IF NOT EXISTS tasks_settled ON tasks(wanted, context);
 CREATE INDEX IF NOT EXISTS tasks_cell ON tasks(cell, wanted);

@@ -136,7 +136,7 @@ def test_an_unknown_task_fails_while_others_succeed(served: WireServer, folder: 
 
 
 def test_a_cell_brings_all_of_its_tasks(served: WireServer, folder: DataFolder) -> None:
-    summary = fetch(ask(served, folder, cells=[5], metadata_only=True))
+    summary = fetch(ask(served, folder, cells=[5], metadata_only=True, list_tasks=True))
     assert list(summary.tasks) == [11, 12, 13]
     assert not folder.root.joinpath("raw").exists()
     unknown = fetch(ask(served, folder, cells=[77], metadata_only=True))
@@ -180,7 +180,7 @@ def test_more_context_is_fetched_when_it_is_asked_for(served: WireServer, folder
 def test_a_registry_asks_for_its_mouse_cells(served: WireServer, folder: DataFolder, tmp_path: Path) -> None:
     registry = tmp_path / "cells.csv"
     registry.write_text("Cell ID,Name,Status,Size,Tags\n5.0,a,Completed,9,{}\n8,b,Completed,9,{}\n6,c,Active,9,{}\n")
-    summary = fetch(ask(served, folder, registries=[registry], metadata_only=True))
+    summary = fetch(ask(served, folder, registries=[registry], metadata_only=True, list_tasks=True))
     assert list(summary.tasks) == [11, 12, 13]
     assert summary.dropped == {"other data set": 1, "not completed": 1}
     before = len(served.requests)
