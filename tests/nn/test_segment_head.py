@@ -218,15 +218,16 @@ def test_the_temperature_makes_overconfident_log_odds_likely() -> None:
     assert tune(trials).settings.temperature == pytest.approx(2.0)
 
 
-def test_a_head_that_would_stop_too_early_learns_to_go_on() -> None:
-    trials = [trial([-0.5, -2.9], [True, False])] * 20
-    tuned = tune(trials)
-    assert tuned.settings.nothing < 1
-    assert tuned.score == pytest.approx(1.0)
+def test_the_bounds_let_in_what_is_right_and_keep_out_what_is_wrong() -> None:
+    tuned = tune([trial([-0.3, -2.9], [True, False])] * 20)
+    assert chance(np.array([-2.9]), temperature=tuned.settings.temperature)[0] < tuned.thresholds.add
+    assert tuned.thresholds.add <= chance(np.array([-0.3]), temperature=tuned.settings.temperature)[0]
     assert tuned.thresholds.maybe <= tuned.thresholds.add
-
-
-def test_an_answer_of_a_complete_cell_is_best_left_empty() -> None:
-    trials = [trial([-1.0], [False])] * 5 + [trial([2.0], [True])] * 5
-    tuned = tune(trials)
     assert tuned.score == pytest.approx(1.0)
+
+
+def test_complete_cells_and_unfinished_ones_both_count() -> None:
+    trials = [trial([-2.0], [False])] * 5 + [trial([2.0], [True])] * 5
+    assert tune(trials).score == pytest.approx(1.0)
+    wrong = [trial([2.0], [False])] * 5 + [trial([2.0], [True])] * 5
+    assert tune(wrong).score == pytest.approx(0.9)

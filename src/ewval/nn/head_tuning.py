@@ -13,12 +13,9 @@ from ewval.nn.segment_head import HeadSettings, chance
 __all__ = ["Trial", "Tuned", "tune"]
 
 TEMPERATURES = (0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
-NOTHINGS = (1.0, 0.6, 0.3)
-"""Below 0.3 a head adds what it gives less than one chance in four: more F1 where something is missing, but a finished
-neuron is then joined to its largest neighbour."""
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
-"""Weight of tasks with something to add when the way to stop is chosen."""
+"""Weight of tasks with something to add in the score by which the bound is chosen."""
 LEAST_MAYBE, MOST_MAYBE, CAUGHT = 0.05, 0.4, 0.8
 """Maybe reaches down to where so much of the missed volume lies above it, within these bounds."""
 
@@ -57,7 +54,7 @@ class Tuned:
 
 
 def tune(trials: Sequence[Trial]) -> Tuned:
-    """Choose the temperature by likelihood, then how to stop by F1.
+    """Choose the temperature by likelihood, and the bounds of verdicts by F1.
 
     The score is the mean over data sets of a mean volume F1 in which tasks with something to add weigh nine tenths
     and those with nothing to add one tenth: the first alone would make a head that always adds something.
@@ -66,21 +63,20 @@ def tune(trials: Sequence[Trial]) -> Tuned:
         trials: Of validation cells.
     """
     temperature = min(TEMPERATURES, key=lambda t: _surprise(trials, t))
-    scores = {n: _score(trials, [_cut(t, temperature, n) for t in trials]) for n in NOTHINGS}
-    nothing = max(NOTHINGS, key=lambda n: scores[n])
+    settings = HeadSettings(temperature)
     by_bound = {b: _score(trials, [int((_chances(t, temperature) >= b).sum()) for t in trials]) for b in BOUNDS}
     add = max(BOUNDS, key=lambda b: by_bound[b])
-    maybe = min(_maybe(trials, HeadSettings(temperature, nothing)), add)
-    return Tuned(HeadSettings(temperature, nothing), Thresholds(add=add, maybe=maybe), scores[nothing])
+    maybe = min(_maybe(trials, settings), add)
+    return Tuned(settings, Thresholds(add=add, maybe=maybe), _score(trials, [_cut(t, settings) for t in trials]))
 
 
 def _chances(trial: Trial, temperature: float) -> NDArray[np.float64]:
     return chance(trial.growth.log_odds, temperature=temperature)
 
 
-def _cut(trial: Trial, temperature: float, nothing: float) -> int:
+def _cut(trial: Trial, settings: HeadSettings) -> int:
     voxels = trial.voxels[trial.growth.rows]
-    return best_cut(voxels, _chances(trial, temperature), nothing=nothing).count
+    return best_cut(voxels, _chances(trial, settings.temperature), nothing=settings.nothing).count
 
 
 def _surprise(trials: Sequence[Trial], temperature: float) -> float:
@@ -109,7 +105,7 @@ def _maybe(trials: Sequence[Trial], settings: HeadSettings) -> float:
     chances, voxels = [np.zeros(0)], [np.zeros(0)]
     for trial in trials:
         growth = trial.growth
-        count = _cut(trial, settings.temperature, settings.nothing)
+        count = _cut(trial, settings)
         rows = np.concatenate([growth.rows[count:], growth.refused])
         odds = np.concatenate([growth.log_odds[count:], growth.refused_log_odds])
         missed = trial.target[rows]

@@ -34,15 +34,16 @@ def chance(log_odds: NDArray[np.float64], *, temperature: float) -> NDArray[np.f
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """What turns scores into an answer; all from validation cells, none from what is scored.
+    """What turns scores into an answer.
 
     Args:
-        temperature: Log-odds are divided by it.
-        nothing: Weight of the case that there is nothing to add, see `ewval.core.growth.best_cut`.
+        temperature: Log-odds are divided by it; from validation cells.
+        nothing: Weight of the case that there is nothing to add, see `ewval.core.growth.best_cut`. At 0.3 a first
+            segment is tried from about one chance in four on; at 1 from one in two, which misses more than it saves.
     """
 
     temperature: float = 1.0
-    nothing: float = 1.0
+    nothing: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
