@@ -76,12 +76,13 @@ def fetched_tasks(folder: DataFolder, wire: Sequence[Path]) -> list[int]:
             )
         )
     local = LocalData(folder)
-    table = local.table(task for task in ids if local.can_answer(task))
+    table = local.table(set(ids) - set(local.to_fetch(ids)))
     store = PackedStore(folder)
     return [
         task
         for task in ids
-        if (row := table.find(task)) is not None
+        if not local.to_fetch([task])
+        and (row := table.find(task)) is not None
         and store.has(int(table.volume[row]))
         and np.isin(store.segmentation(int(table.volume[row])), table.seed(row)).any()
     ]

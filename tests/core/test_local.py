@@ -6,7 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from ewval.core.errors import DamagedError, MissingError, TokenMissingError
+from ewval.core.errors import DamagedError, MissingError, TokenMissingError, UnreachableError
 from ewval.core.ledger import Ledger
 from ewval.core.local import LocalData, by_volume
 from ewval.core.provision import provide, tasks_of_cells
@@ -50,6 +50,22 @@ def test_an_ancestor_whose_volume_the_server_lacks_is_done_without(tmp_path):
         ledger.want_volume(101, "http://x/", bounds=None, wanted=False)
         ledger.mark_volume(101, "absent", reason="404")
     assert LocalData(folder).to_fetch([7]) == []
+
+
+def test_an_ancestors_volume_that_failed_is_tried_again_but_not_waited_for(tmp_path):
+    folder = write_world(tmp_path, [make_pair(6, volume=101), make_pair(7, parent=6)], volumes=[100])
+    settled(folder, 7)
+    with closing(Ledger(folder.ledger)) as ledger:
+        ledger.want_volume(101, "http://x/", bounds=None, wanted=False)
+        ledger.mark_volume(101, "failed", reason="500")
+    asked = []
+
+    def fetch(tasks, cells, context):
+        asked.append(list(tasks))
+        raise UnreachableError("http://x", "it is down")
+
+    assert provide(LocalData(folder), [7], fetch=fetch).tasks == (7,)
+    assert asked == [[7]]
 
 
 def test_the_table_holds_the_tasks_and_their_ancestors(tmp_path):

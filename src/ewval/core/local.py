@@ -41,16 +41,20 @@ class LocalData:
     def _store(self) -> PackedStore:
         return PackedStore(self.folder)
 
-    def to_fetch(self, tasks: Iterable[int]) -> list[int]:
+    def to_fetch(self, tasks: Iterable[int], *, again: bool = True) -> list[int]:
         """Return the tasks of which something is missing: themselves, an ancestor, or a volume.
 
         A task that stands in the task files alone is taken as it is: nothing says where its ancestors would lie.
+
+        Args:
+            tasks: What is asked for.
+            again: Whether ancestors' volumes that could not be had before count as missing, to be tried once more.
 
         Raises:
             DamagedError: The ledger or the task files cannot be read.
         """
         with self._ledger() as ledger:
-            return [task for task in tasks if not self._is_complete(ledger, task)]
+            return [task for task in tasks if not self._is_complete(ledger, task, again=again)]
 
     def volumes_to_pack(self, tasks: Iterable[int]) -> list[int]:
         """Return the volumes of `tasks` and their ancestors that are downloaded but not packed, ascending."""
@@ -103,14 +107,14 @@ class LocalData:
         with closing(Ledger.open_existing(self.folder.ledger)) as ledger:
             yield ledger
 
-    def _is_complete(self, ledger: Ledger | None, task: int) -> bool:
+    def _is_complete(self, ledger: Ledger | None, task: int, *, again: bool) -> bool:
         lineage = [record.volume for record, _ in self._lineage(ledger, task)]
         if not lineage or not self._has_volume(lineage[0]):
             return False
         if ledger is None or ledger.task(task) is None:
             return True
         return _settled(ledger, task) >= self.context and all(
-            self._has_volume(volume) or _never_comes(ledger, volume) for volume in lineage[1:]
+            self._has_volume(volume) or _never_comes(ledger, volume, again=again) for volume in lineage[1:]
         )
 
     def _lineage(self, ledger: Ledger | None, task: int) -> Iterator[Known]:
@@ -178,10 +182,10 @@ def _settled(ledger: Ledger, task: int) -> int:
     return -1 if row is None or row[0] is None else int(row[0])
 
 
-def _never_comes(ledger: Ledger, volume: int) -> bool:
-    """Whether an ancestor's volume is absent on the server, or was never asked for: it does not reach the task's."""
+def _never_comes(ledger: Ledger, volume: int, *, again: bool) -> bool:
+    """Whether an ancestor's volume is done without: absent, never needed, or (unless `again`) failed before."""
     row = ledger.volume(volume)
-    return row is None or row.state == "absent"
+    return row is None or row.state == "absent" or (row.state == "failed" and not again)
 
 
 def _known(identity: int) -> int | None:

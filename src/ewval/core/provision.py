@@ -65,7 +65,7 @@ def _fetched(local: LocalData, missing: Sequence[int], *, fetch: Fetcher) -> dic
     except EwvalError as error:
         # What is said about data is said about one task of several; the ledger knows it for each.
         is_own = isinstance(error, DataError)
-        return {task: local.absence(task) if is_own else error for task in local.to_fetch(missing)}
+        return {task: local.absence(task) if is_own else error for task in local.to_fetch(missing, again=False)}
     return {task: local.absence(task) for task in missing if not local.can_answer(task)}
 
 
