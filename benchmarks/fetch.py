@@ -5,6 +5,7 @@
 The server runs in a process of its own, so that its clock and its work are its own.
 """
 
+import http.client
 import json
 import lzma
 import multiprocessing
@@ -132,7 +133,7 @@ def plain_download(bucket: str, target: Path, volumes: int) -> int:
                 content = reply.read()
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             with lock:
                 lost += 1
         time.sleep(THREADS / RATE)

@@ -46,6 +46,9 @@ class Agenda:
         tasks: Tasks asked for by id.
         cells: Cells all of whose tasks are asked for.
         context: Ancestors wanted above each task.
+
+    Attributes:
+        unheard: How many of the tasks asked for by id the ledger had never heard of.
     """
 
     def __init__(self, ledger: Ledger, *, tasks: Iterable[int], cells: Iterable[int], context: int) -> None:
@@ -53,21 +56,19 @@ class Agenda:
         self._context = context
         ledger.connection.executescript(ASKED)
         with ledger.transaction() as connection:
-            connection.executemany("INSERT OR IGNORE INTO asked_tasks VALUES (?)", ((task,) for task in tasks))
-            connection.executemany("INSERT OR IGNORE INTO asked_cells VALUES (?)", ((cell,) for cell in cells))
+            connection.executemany("INSERT OR IGNORE INTO asked_tasks VALUES (?)", zip(tasks, strict=True))
+            connection.executemany("INSERT OR IGNORE INTO asked_cells VALUES (?)", zip(cells, strict=True))
+        self.unheard = self._count(f"SELECT count(*) FROM ({UNHEARD})")
 
     def ask(self) -> None:
         """Note in the ledger that the tasks are wanted; what was absent as an ancestor is worth another try now."""
         with self._ledger.transaction() as connection:
-            connection.execute(f"INSERT INTO tasks(id, wanted, state) SELECT id, 1, 'new' FROM ({UNHEARD})")
+            if self.unheard > 0:
+                connection.execute(f"INSERT INTO tasks(id, wanted, state) SELECT id, 1, 'new' FROM ({UNHEARD})")
             connection.execute(
                 "UPDATE tasks SET wanted = 1, state = CASE state WHEN 'absent' THEN 'new' ELSE state END"
                 " WHERE wanted = 0 AND id IN (SELECT id FROM asked_tasks)"
             )
-
-    def unheard_tasks(self) -> int:
-        """Return how many of the tasks asked for by id the ledger has never heard of."""
-        return self._count(f"SELECT count(*) FROM ({UNHEARD})")
 
     def usual_bytes(self) -> int:
         """Return the mean size of the volumes that are here, 0 where there are none."""

@@ -60,7 +60,7 @@ async def find_out(
         books.ledger, tasks=request.tasks, cells=(*request.cells, *selection.cells), context=request.context
     )
     cells = agenda.open_cells()
-    budget.check(REQUESTS_A_TASK * (agenda.unheard_tasks() + agenda.unknown_tasks()) + len(cells))
+    budget.check(REQUESTS_A_TASK * (agenda.unheard + agenda.unknown_tasks()) + len(cells))
     await books.run(agenda.ask)
     errors = await _list_cells(cells, client, books, progress=progress) if cells else {}
     return Asked(agenda, selection.dropped, errors)

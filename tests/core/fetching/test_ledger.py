@@ -100,7 +100,7 @@ def test_a_cell_listed_for_its_bounds_can_be_asked_for_later(ledger: Ledger) -> 
 
 def test_a_task_is_open_until_its_lineage_is_settled_as_deep_as_asked(ledger: Ledger) -> None:
     agenda = Agenda(ledger, tasks=[7], cells=[], context=2)
-    assert agenda.unheard_tasks() == 1
+    assert agenda.unheard == 1
     agenda.ask()
     assert (list(agenda.open_tasks()), agenda.unknown_tasks()) == ([7], 1)
     ledger.save_task(WHOLE, None)
