@@ -127,6 +127,10 @@ def test_what_is_no_graph_is_damaged(tmp_path: Path, graph: SegmentGraph, monkey
     path.write_bytes(b"no graph")
     with pytest.raises(DamagedError, match="not a segment graph"):
         load_graph(path)
+    save_graph(path, graph)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DamagedError, match="not a segment graph"):
+        load_graph(path)
     monkeypatch.setattr("ewval.core.graph.GRAPH_FORM", 0)
     save_graph(path, graph)
     monkeypatch.undo()

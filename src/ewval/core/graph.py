@@ -7,6 +7,7 @@ brightness of a data set, on ids, or on the order of two segments in a pair.
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,14 +117,14 @@ def load_graph(path: Path) -> SegmentGraph:
         DamagedError: It is no graph, or one of another form.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found: dict[str, Any] = {name: stored[name] for name in stored.files}
         if int(found.pop("form")) != GRAPH_FORM:
             raise DamagedError(f"graph {path}", "it was written by another version of ewval")
         for key in ("segment_names", "evidence_names"):
             found[key] = tuple(found[key].tolist())
         return SegmentGraph(**found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (BadZipFile, EOFError, OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"graph {path}", f"not a segment graph: {error}") from error
 
 

@@ -164,7 +164,7 @@ def _read_forest(path: Path) -> Forest | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return Forest.from_arrays(dict(stored))
     except (BadZipFile, OSError, ValueError, KeyError):
         return None  # cut short by a crash of the machine: it is fitted again

@@ -1,0 +1,142 @@
+"""`python -m ewval.nn.train_head`: from data folders to a model file, going on where it stopped."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from block_cube import block_cube
+from ewval.core import boosting
+from ewval.core.boosting import BoostingConfig
+from ewval.core.errors import MissingError
+from ewval.core.folder import DataFolder
+from ewval.core.graph import build_graph, save_graph
+from ewval.core.split import Split, write_split
+from ewval.core.task_files import write_task_files
+from ewval.core.tasks import TaskTable, files_of
+from ewval.nn.head_states import SamplingConfig
+from ewval.nn.labelled_folder import read_labelled, share_out
+from ewval.nn.learn_head import LearnConfig
+from ewval.nn.train_head import main
+from ewval.nn.weights import load_model
+from worlds import make_pair, write_volume
+
+TREES = BoostingConfig(trees=5, depth=2, rate=0.3, least_weight=0.5, ridge=1.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of two small cubes; each cell has a task; that of task 801 stands on the test side."""
+    data = DataFolder(tmp_path_factory.mktemp("data"))
+    pairs = []
+    for volume in (7, 8):
+        cube = block_cube(seed=volume, cells=8, pieces=36)
+        graph = build_graph(cube["image"], cube["labels"])
+        save_graph(data.graph(volume), graph)
+        write_volume(data, volume)
+        owner = np.array([cube["truth"][cube["labels"] == i][0] for i in graph.ids])
+        for cell in np.unique(owner).tolist():
+            mine = graph.ids[owner == cell].tolist()
+            number = 100 * volume + cell
+            pairs.append(make_pair(number, cell=number, volume=volume, seed=mine[:1], answer=mine))
+    table = TaskTable.from_records(pairs)
+    write_task_files(data, files_of(table))
+    test = np.array([801])
+    none = np.zeros(0, np.int64)
+    write_split(Split(train=np.setdiff1d(table.ids, test), val=none, test=test, gap=none), data)
+    return data.root
+
+
+@pytest.fixture
+def small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forests that take no time."""
+    sampling = SamplingConfig(growths=2, states=2)
+    small = partial(LearnConfig, pairs=TREES, candidates=TREES, sampling=sampling, rounds=1)
+    monkeypatch.setattr("ewval.nn.train_head.LearnConfig", small)
+
+
+def train(folder: Path, out: Path, *words: str) -> int:
+    return main(["--data", str(folder), "--out", str(out), "--onto", "small", *words])
+
+
+def test_a_model_is_written_whose_head_answers(folder: Path, tmp_path: Path, small_trees: None) -> None:
+    out = tmp_path / "mine.safetensors"
+    about = tmp_path / "about.json"
+    about.write_text(json.dumps({"description": "For tests.", "training": {"command": "x"}}))
+    assert train(folder, out, "--about", str(about)) == 0
+    model = load_model(out)
+    assert (model.card.name, model.card.description) == ("mine", "For tests.")
+    assert model.card.training["command"] == "x"
+    assert 0 <= model.card.training["validation_score"] <= 1
+    assert model.card.scores == {}
+    assert model.card.maybe_threshold <= model.card.add_threshold
+    volume = read_labelled(DataFolder(folder))[0]
+    answer = model.head.score(volume.graph, volume.graph.ids[:1])
+    assert len(answer.ids)
+    assert not (tmp_path / "mine.parts").exists()
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(
+    folder: Path, tmp_path: Path, small_trees: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = []
+
+    def stop_at_fourth(*rows: object, **options: object) -> boosting.Forest:
+        fits.append(1)
+        if len(fits) == 4:
+            raise KeyboardInterrupt
+        return boosting.fit_forest(*rows, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("ewval.nn.learn_head.fit_forest", stop_at_fourth)
+    out, whole = tmp_path / "mine.safetensors", tmp_path / "whole" / "mine.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, out)
+    assert not out.exists()
+    broken = sorted((tmp_path / "mine.parts").iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:100])
+    assert train(folder, out) == 0
+    assert len(fits) == 4 + 8 - 2  # eight forests in all; two were kept, one was damaged, one was never done
+    assert train(folder, whole) == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_only_the_sides_asked_for_count_as_known(folder: Path) -> None:
+    data = DataFolder(folder)
+    known = {cell for volume in read_labelled(data) for cell in volume.cells}
+    everything = {cell for volume in read_labelled(data, sides=("train", "val", "test")) for cell in volume.cells}
+    assert everything - known == {-801}  # where no ledger tells the cell, a root stands for it
+
+
+def test_a_cell_is_in_one_part_and_parts_are_of_a_size(folder: Path) -> None:
+    parts = share_out(read_labelled(DataFolder(folder)), parts=5)
+    sizes = np.bincount(list(parts.values()))
+    assert len(parts) == 15
+    assert sizes.tolist() == [3, 3, 3, 3, 3]
+
+
+def test_what_makes_no_sense_is_one_line(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = tmp_path / "mine.safetensors"
+    wrong = tmp_path / "about.json"
+    wrong.write_text('{"nme": 1}')
+    assert train(folder, tmp_path / "mine.pt") == 1
+    assert train(folder, out, "--sides", "train,tests") == 1
+    assert train(folder, out, "--about", str(wrong)) == 1
+    assert train(folder, out, "--about", str(tmp_path / "none.json")) == 1
+    assert train(folder, out, "--sides", "test") == 1
+    assert train(tmp_path / "nowhere", out) == 1
+    texts = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    expected = ["does not end in .safetensors", "sides are train, val and test", "with keys among", "none.json"]
+    expected += ["too few to learn from", "nowhere"]
+    assert all(part in text for part, text in zip(expected, texts, strict=True))
+    assert not out.exists()
+
+
+def test_a_volume_without_its_files_as_downloaded_is_refused(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    DataFolder(copy).graph(7).unlink()
+    with pytest.raises(MissingError, match="raw"):
+        read_labelled(DataFolder(copy))
