@@ -88,7 +88,7 @@ class Guess:
 
 def named_segments(question: Question, chosen: Iterable[int]) -> Guess:
     """Return the answer of one who only names segments: their voxels and those of the seed."""
-    chosen = frozenset(chosen) - frozenset(question.seed)
+    chosen = frozenset(chosen) - frozenset(question.seed) - {0}
     named = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
     named[[*chosen, *question.seed]] = True
     named[0] = False
