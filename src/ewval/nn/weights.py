@@ -30,7 +30,7 @@ from ewval.nn.segment_head import SegmentHead
 
 __all__ = ["Model", "ModelCard", "load_model", "model_paths", "packaged_models", "pick_device", "save_model"]
 
-DEFAULT_MODEL = "small"
+DEFAULT_MODEL = "graph"
 """The packaged model that is used where none is named."""
 CARD_KEY = "card"
 RUN_FILES = ("model.safetensors", "best.pt", "last.pt")
