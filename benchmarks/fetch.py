@@ -229,7 +229,7 @@ def differing(wire: Path, copy_of: Callable[[int, str], Path], volumes: int) -> 
 
 
 def measure_kills(place: Path, kills: int = 20) -> None:
-    volumes = 6
+    volumes = 16
     write_world(place / "wire", volumes)
     chance = random.Random(os.getpid())
     twice = 0
@@ -244,7 +244,7 @@ def measure_kills(place: Path, kills: int = 20) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            time.sleep(chance.uniform(0.0, 2.5))
+            time.sleep(chance.uniform(0.0, 2.0))
             process.kill()
             process.wait()
             twice += asked_again(served, complete)
