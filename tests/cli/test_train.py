@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from typer.testing import Result
 
 from ewval.core.codec import encode
@@ -77,6 +81,42 @@ def test_tensorboard_writes_its_events(cli: Cli, data: Path, tmp_path: Path) -> 
     result = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--tensorboard")
     assert result.exit_code == 0, result.stderr
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
+
+
+def test_without_tensorboard_the_extra_is_named(
+    cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # what Python does where it is missing
+    result = cli("train", "--data", data, "--run", "run", *SMALL, "--tensorboard")
+    assert result.exit_code == 7
+    assert result.stderr == (
+        "ewval: tensorboard is not installed (extra 'tb'); install it with `pip install 'ewval[tb]'`\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_deterministic_runs_are_equal_bit_for_bit(cli: Cli, data: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        assert cli("train", "--data", data, "--run", name, *SMALL, "--steps", 2, "--deterministic").exit_code == 0
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+
+
+def test_sigterm_saves_says_so_and_exits_with_130(data: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", data, "--run", tmp_path / "run", *SMALL]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ewval", *map(str, words), "--steps", "20"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("train: 1/20 steps")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 130
+    assert out.startswith("interrupted; the same command goes on: ")
+    assert (tmp_path / "run" / "last.pt").exists()
 
 
 REFUSED = [
