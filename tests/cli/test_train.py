@@ -116,6 +116,7 @@ def test_sigterm_saves_says_so_and_exits_with_130(data: Path, tmp_path: Path) ->
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 130
     assert out.startswith("interrupted; the same command goes on: ")
+    assert out.endswith("\nmodel: " + str(tmp_path / "run" / "model.safetensors") + "\n")
     assert (tmp_path / "run" / "last.pt").exists()
 
 

@@ -68,7 +68,7 @@ def train(
     with progress_bar("train", quiet=quiet) as progress:
         summary = train_run(request, progress=progress)
     if summary.is_reporter:
-        out.result(_document(summary), text=_text(summary), ids=[summary.model])
+        out.result(_document(summary), text=_text(summary), ids=[summary.model] if summary.model.exists() else [])
     if summary.fit.why == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
@@ -159,4 +159,6 @@ def _text(summary: "RunSummary") -> str:
     }[fit.why]
     best = "" if fit.best_loss is None else f", lowest loss {fit.best_loss:.4f}"
     quality = "" if fit.seedless_iou is None else f", validation IoU without the seed {fit.seedless_iou:.3f}"
-    return f"{how}: {fit.steps} steps, {fit.epochs} epochs{best}{quality}\nmodel: {summary.model}"
+    return f"{how}: {fit.steps} steps, {fit.epochs} epochs{best}{quality}\n" + (
+        f"model: {summary.model}" if summary.model.exists() else "no model yet, since no epoch was finished"
+    )
