@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 Form = Literal["json", "segments", "quiet", "text"]
-ROWS = 30
-"""Rejected segments are listed in the terminal up to so many rows in all; JSON has every one."""
-MOST_ROWS = 60
-"""Doubted and unsure ones up to so many."""
+ROWS = {"add": 30, "maybe": 20, "doubted": 15, "reject": 5}
+"""Segments that the terminal lists of each kind, the most probable first; JSON has every one."""
 
 
 @dataclass(slots=True)
@@ -149,15 +147,17 @@ def _summary_row(document: Document) -> list[object]:
 
 
 def _segment_rows(document: Document) -> list[list[object]]:
-    consensus = document["consensus"]
+    consensus, remove = document["consensus"], set(document["remove"])
+    left = dict(ROWS)
     rows: list[list[object]] = []
     for score in document["segments"]:
-        if score["verdict"] != "reject" or score["id"] in document["remove"] or len(rows) < ROWS:
-            verdict = "reject, doubted" if score["id"] in document["remove"] else score["verdict"]
+        verdict = "doubted" if score["id"] in remove else score["verdict"]
+        if left[verdict] > 0:
+            left[verdict] -= 1
             players = "-" if consensus is None else ("yes" if score["id"] in consensus else "no")
             chances = (f"{score['probability']:.3f}", f"{score['uncertainty']:.3f}")
             rows.append([score["id"], score["voxels"], *chances, verdict, players])
-    return rows[:MOST_ROWS]
+    return rows
 
 
 def _title(document: Document) -> str:

@@ -7,7 +7,9 @@
   const BODIES = ["seed", "add", "maybe", "doubted"];
   const BITS = { seed: 1, add: 2, maybe: 4, doubted: 8, consensus: 16 };
   const LAYERS = { seed: true, add: true, maybe: true, doubted: true, consensus: true, probability: false, uncertainty: false };
-  const shown = { layers: { ...LAYERS }, bodies: { seed: true, add: true, maybe: true, doubted: true, box: true } };
+  // Hundreds of unsure segments would hide all others: they begin switched off.
+  const few = report.tasks.every((task) => task.document.maybe.length <= 100);
+  const shown = { layers: { ...LAYERS, maybe: few }, bodies: { seed: true, add: true, maybe: few, doubted: true, box: true } };
   const volumes = new Map();
   let current = null;
 
