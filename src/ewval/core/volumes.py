@@ -71,7 +71,11 @@ class VolumeQueue:
         row = await self._books.run(self._books.ledger.volume, volume)
         if volume in self._taken or row is None or row.state == "absent":
             return
-        if row.state == "done" and (self._packer is None or is_packed(self._folder, volume)):
+        if is_packed(self._folder, volume) and must_overlap is None:
+            if row.state != "done":  # packed by other means, such as the 2019 seed system
+                await self._books.run(self._books.ledger.finish_volume, volume, bounds=None, bytes_=0, stamp=0)
+            return
+        if row.state == "done" and self._packer is None:
             return
         self._taken.add(volume)
         if must_overlap is not None:

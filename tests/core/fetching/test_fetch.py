@@ -28,7 +28,7 @@ from ewval.core.fetch import FetchRequest, FetchSummary, fetch, plan_fetch
 from ewval.core.folder import DataFolder
 from ewval.core.ledger import Ledger
 from ewval.core.locks import exclusive
-from ewval.core.sim.faults import Faults
+from ewval.core.sim.faults import Fault, Faults
 from ewval.core.sim.server import WireServer
 
 VOLUME_FILES = 258
@@ -242,6 +242,26 @@ def test_ten_percent_of_faults_cost_nothing_but_time(wire: Path, folder: DataFol
     assert (summary.done, list(summary.failed), summary.volumes) == (3, [], 3)
     for volume in (1001, 1003, 1005):
         assert_same_volume(wire, folder, volume)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("jpeg", 256), ("lzma", 1)])
+def test_damaged_files_are_noticed_and_fetched_again(wire: Path, folder: DataFolder, kind: Fault, count: int) -> None:
+    with WireServer(wire, faults=Faults(1.0, kinds=(kind,), limit=1, hosts=("bucket",))) as server:
+        summary = fetch(ask(server, folder, tasks=[11]))
+        damaged = {request.path for request in server.requests if request.fault is not None}
+    assert len(damaged) == count
+    assert list(summary.failed) == []
+    assert_same_volume(wire, folder, 1001)
+
+
+def test_volumes_that_were_packed_by_other_means_are_not_downloaded(served: WireServer, folder: DataFolder) -> None:
+    for path in (folder.image(1001), folder.segmentation(1001)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"packed")
+    summary = fetch(ask(served, folder, tasks=[11]))
+    assert (summary.done, list(summary.failed)) == (1, [])
+    assert [path for path in paths(served) if path.startswith("/Volume")] == []
+    assert states(folder) == {1001: "done"}
 
 
 def test_each_volume_is_packed_as_soon_as_it_is_complete(served: WireServer, folder: DataFolder) -> None:
