@@ -155,7 +155,7 @@ def _learn(shell: Shell, *, small: bool) -> str | None:
     shell.say(f"Eyewire's place is taken by a server at {shell.api} ({ENV_API}); its token is in {ENV_TOKEN}.")
     shell.run("fetch", "--registry", f"{WORLD}/cells.csv", "--api-rate", "500", "--bucket-rate", "5000")
     shell.run("pack")
-    shell.run("index", "--split", "cell", "--test-fraction", "0.2", "--val-fraction", "0.05")
+    shell.run("index", "--split", "cell", "--test-fraction", "0.2", "--val-fraction", "0.1")
     shell.run("train", "--run", RUN, "--steps", str(steps), "--batch-size", "2", *_init(packaged))
     shell.run("eval", "--limit", str(tasks), "--out", SCORES, *(("--compare", RUN) if packaged else ("--model", RUN)))
     return None if packaged else RUN
