@@ -72,7 +72,7 @@ def main() -> None:
     for name, spent in times.items():
         print(
             f"{name:18s} {1e3 * spent.wall:8.1f} {chosen.batch_size / spent.wall:10.2f} {first.wall / spent.wall:6.2f}"
-            f" {flops / spent.wall / rate:10.0%} {1e3 * spent.cpu:8.1f} {first.cpu / spent.cpu:10.2f}"
+            f" {flops / spent.busy_s(device) / rate:10.0%} {1e3 * spent.cpu:8.1f} {first.cpu / spent.cpu:10.2f}"
             f" {apart[name]:9.1e}"
         )
 

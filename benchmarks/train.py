@@ -87,7 +87,7 @@ def main() -> None:
         apart = float((gradients[name] - gradients[REFERENCE]).abs().max())
         print(
             f"{name:18s} {1e3 * spent.wall:8.1f} {chosen.batch_size / spent.wall:10.2f} {first.wall / spent.wall:6.2f}"
-            f" {flops / spent.wall / rate:10.0%} {1e3 * spent.cpu:8.1f} {first.cpu / spent.cpu:10.2f}"
+            f" {flops / spent.busy_s(device) / rate:10.0%} {1e3 * spent.cpu:8.1f} {first.cpu / spent.cpu:10.2f}"
             f" {memory[name] / chosen.batch_size / 2**20:11.0f} {abs(losses[name] - losses[REFERENCE]):10.1e}"
             f" {apart:10.1e}"
         )
