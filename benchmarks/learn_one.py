@@ -9,6 +9,7 @@ count. The answer of a task holds its seed, so the IoU without the seed stands b
 """
 
 import argparse
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def learn(goal: Goal, batch: Batch) -> None:
         step += 1
         if step % CHECK_EVERY == 0:
             best = max(best, iou(trainer, batch))
+            print(f"  {goal.arch} step {step}: IoU {best[0]:.3f}", file=sys.stderr, flush=True)
     cpu, wall = time.process_time() - used, time.perf_counter() - began
     verdict = "reached" if best[0] >= goal.iou else "MISSED"
     print(
