@@ -291,10 +291,15 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open for queries alone; with write permission where there is some, so that the last to leave can tidy up."""
     name = quote(str(path.resolve()))
-    try:
-        connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, check_same_thread=False, timeout=30)
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:  # a folder without write permission has no room for WAL's side files
-        connection = sqlite3.connect(f"file:{name}?immutable=1", uri=True, check_same_thread=False)
-    return connection
+    for mode in ("mode=rw", "mode=ro"):
+        try:
+            connection = sqlite3.connect(f"file:{name}?{mode}", uri=True, check_same_thread=False, timeout=30)
+            connection.execute("PRAGMA query_only = 1")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            continue
+        return connection
+    # A folder without write permission has no room for the side files of WAL.
+    return sqlite3.connect(f"file:{name}?immutable=1", uri=True, check_same_thread=False)

@@ -188,3 +188,18 @@ def test_a_ledger_can_be_read_while_another_writes(ledger: Ledger) -> None:
         connection.execute("INSERT INTO cells(id, state) VALUES (5, 'done')")
         assert Ledger.open_existing(ledger.path).cell_state(5) is None
     assert Ledger.open_existing(ledger.path).cell_state(5) == "done"
+
+
+def test_a_reader_that_leaves_last_leaves_one_file(ledger: Ledger) -> None:
+    ledger.mark_cell(5, "done")
+    reader = Ledger.open_existing(ledger.path)
+    assert reader.cell_state(5) == "done"
+    ledger.close()
+    reader.close()
+    assert [path.name for path in ledger.path.parent.iterdir()] == ["eyewire.sqlite"]
+
+
+def test_a_reader_cannot_write(ledger: Ledger) -> None:
+    ledger.mark_cell(5, "done")
+    with pytest.raises(UsageError, match="readonly"):
+        Ledger.open_existing(ledger.path).mark_cell(6, "done")
