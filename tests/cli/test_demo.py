@@ -63,7 +63,8 @@ def test_a_small_demo_runs_to_its_end_and_is_not_repeated(cli: Run, tmp_path: Pa
     result = cli("demo", "--small", "--json")
     assert result.exit_code == 0, result.stderr
     said = json.loads(result.stdout)
-    assert set(said["found"]) <= set(said["truth"])
+    assert {*said["found"], *said["missed"]} < set(said["truth"])
+    assert not set(said["wrong"]) & set(said["truth"])
     with Image.open(tmp_path / said["picture"]) as picture:
         assert picture.width > 4 * 256
     for name in ("scores", "predictions", "run", "data", "world"):
@@ -71,4 +72,4 @@ def test_a_small_demo_runs_to_its_end_and_is_not_repeated(cli: Run, tmp_path: Pa
     again = cli("demo", "--small")
     assert again.exit_code == 0, again.stderr
     assert "Where the results are:" in again.stdout
-    assert "slices.png: image, seed, truth and prediction of that task" in again.stdout
+    assert "slices.png: image, seed (blue), truth (cyan) and prediction" in again.stdout

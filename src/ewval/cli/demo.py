@@ -193,29 +193,30 @@ def _show(output: Output, out: Path, world: Path, task: int) -> None:
     raw = DataFolder(out / DEFAULT_DATA).raw(answer["volume"])
     chosen = Chosen(answer["seed"], read_truth(world)[task].answer, answer["add"], answer["maybe"])
     picture(raw, chosen).save(out / PICTURE)
-    found = sorted(set(chosen.truth) & set(chosen.add))
+    wanted, added = set(chosen.truth) - set(chosen.seed), set(chosen.add)
     document = {
         "task": task,
         "truth": list(chosen.truth),
-        "found": found,
+        "found": sorted(wanted & added),
+        "missed": sorted(wanted - added),
+        "wrong": sorted(added - wanted),
         "picture": str(out / PICTURE),
-        "scores": str(out / SCORES / "report.html"),
         "predictions": str(out / PREDICTIONS / str(task)),
+        "scores": str(out / SCORES / "report.html"),
         "run": str(out / RUN),
         "data": str(out / DEFAULT_DATA),
         "world": str(world),
     }
-    output.result(
-        document, text=_closing(document, missing=len(set(chosen.truth) - {*chosen.seed, *found})), ids=[out / PICTURE]
-    )
+    output.result(document, text=_closing(document), ids=[out / PICTURE])
 
 
-def _closing(document: dict[str, Any], *, missing: int) -> str:
+def _closing(document: dict[str, Any]) -> str:
+    found, missed, wrong = (len(document[key]) for key in ("found", "missed", "wrong"))
     lines = [
-        f"\nTask {document['task']}: {len(document['found'])} segments of the neurite found, {missing} not.",
+        f"\nTask {document['task']}: of {found + missed} segments to add, {found} are found; {wrong} others are added.",
         "Where the results are:",
-        f"  {document['picture']}: image, seed, truth and prediction of that task",
-        f"  {document['predictions']}: its masks and answer",
+        f"  {document['picture']}: image, seed (blue), truth (cyan) and prediction (green add, orange maybe)",
+        f"  {document['predictions']}: masks and answer of that task",
         f"  {document['scores']}: how well the model does",
         f"  {document['run']}: the training run",
         f"  {document['data']}: what was fetched, packed and indexed",
