@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ewval.core.files import write_atomically
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -96,6 +94,7 @@ class Rendered:
     png: bytes
 
     def save(self, folder: Path) -> None:
-        """Write both forms."""
-        write_atomically(folder / f"{self.name}.svg", self.svg)
-        write_atomically(folder / f"{self.name}.png", self.png)
+        """Write both forms; until identity.json stands beside them they are drawn anew, so nothing is synced here."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.svg").write_bytes(self.svg)
+        (folder / f"{self.name}.png").write_bytes(self.png)
