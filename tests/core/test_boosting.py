@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ewval.core.boosting import BoostingConfig, Forest, fit_forest, merge_forests
+from ewval.core.boosting import FEW_ROWS, BoostingConfig, Forest, fit_forest, merge_forests
 
 CONFIG = BoostingConfig(trees=40, depth=3, rate=0.2, column_share=1.0, least_weight=1.0, ridge=1.0)
 
@@ -89,3 +89,11 @@ def test_there_must_be_something_to_tell_apart() -> None:
 def test_impossible_trees_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="trees must be at least 1"):
         BoostingConfig(**options)
+
+
+def test_many_rows_and_few_rows_take_different_ways_to_the_same_log_odds() -> None:
+    rows, truth = problem(2 * FEW_ROWS)
+    forest = fit(rows, truth)
+    few = np.concatenate([forest.log_odds(rows[:FEW_ROWS]), forest.log_odds(rows[FEW_ROWS:])])
+    np.testing.assert_allclose(forest.log_odds(rows), few, rtol=0, atol=1e-12)
+    assert few.std() > 0.1
