@@ -110,7 +110,8 @@ class Forest:
             asked = values.take(column.take(decision) + here)
             node = 2 * node + 1 + (asked > bound.take(decision))
         leaves = leaf.take(node - decisions + trees * (decisions + 1))
-        return np.asarray(self.start + leaves.sum(axis=1, dtype=np.float64))
+        # Summed one after another, not pairwise, so that both ways give the same bits.
+        return np.asarray(self.start + leaves.cumsum(axis=1, dtype=np.float64)[:, -1])
 
 
 def merge_forests(forests: Sequence[Forest]) -> Forest:
