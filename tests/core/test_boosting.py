@@ -53,6 +53,7 @@ def test_rows_are_judged_one_by_one_as_in_bulk() -> None:
     forest = fit(rows, truth)
     alone = np.concatenate([forest.log_odds(row[None]) for row in rows[:50]])
     np.testing.assert_array_equal(alone, forest.log_odds(rows[:50]))
+    assert forest.log_odds(rows[:0]).shape == (0,)
 
 
 def test_merged_forests_answer_with_the_mean() -> None:
