@@ -4,7 +4,6 @@ import json as json_
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,15 +119,14 @@ class Shell:
     api: str
     output: Output
 
-    def run(self, *words: str, unless: Path | None = None) -> None:
-        """Run `ewval WORDS...`; a failure ends the demo with its exit code, unless the file `unless` is fresh."""
-        began = time.time()
+    def run(self, *words: str, scores: Path | None = None) -> None:
+        """Run `ewval WORDS...`; a failure ends the demo with its exit code, but for guards that `scores` tells of."""
         self.say(f"\n$ ewval {' '.join(words)}")
         command = [sys.executable, "-P", "-m", "ewval", *words, *(["--quiet"] if self.output.quiet else [])]
         # The demo's own stdout is for its result where a script reads it.
         stdout = sys.__stderr__ if self.output.json or self.output.quiet else None
         ended = subprocess.run(command, cwd=self.folder, env=self._environment(), stdout=stdout, check=False)
-        if ended.returncode and not (unless and unless.is_file() and unless.stat().st_mtime >= began - 1):
+        if ended.returncode and not (scores and _has_failed_guard(scores)):
             self.output.note(f"ewval: `ewval {words[0]}` ended with exit code {ended.returncode}, so the demo ends too")
             raise typer.Exit(ended.returncode)
 
@@ -148,6 +146,10 @@ class Shell:
         return kept | {ENV_API: self.api, ENV_TOKEN: TOKEN}
 
 
+def _has_failed_guard(scores: Path) -> bool:
+    return scores.is_file() and any(guard["state"] == "fail" for guard in _read(scores)["guards"].values())
+
+
 def _learn(shell: Shell, *, small: bool) -> str | None:
     """Fetch, pack, index, train and eval; return the model to predict with, None for the packaged one."""
     from ewval.nn.weights import packaged_models
@@ -162,7 +164,7 @@ def _learn(shell: Shell, *, small: bool) -> str | None:
     # A guard that fails on so few tasks is said by eval, and no reason to stop: the scores are there.
     scored = shell.folder / SCORES / "metrics.json"
     models = ("--compare", RUN) if packaged else ("--model", RUN)
-    shell.run("eval", "--limit", str(tasks), "--out", SCORES, *models, unless=scored)
+    shell.run("eval", "--limit", str(tasks), "--out", SCORES, *models, scores=scored)
     return None if packaged else RUN
 
 
