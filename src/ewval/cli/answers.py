@@ -39,6 +39,7 @@ class Presenter:
     _kept: list[Document] = field(default_factory=list)
     _failed: dict[int, EwvalError] = field(default_factory=dict)
     _shown: int = 0
+    _packed: int = 0
 
     def take(self, result: "Result", *, reporter: "Reporter | None" = None) -> None:
         """Take what came of one task."""
@@ -60,6 +61,7 @@ class Presenter:
     def show(self, document: Document) -> None:
         """Take one answer; it is written at once where nothing has to wait for the others."""
         self._shown += 1
+        self._packed += document["resolution"] == "packed"
         self.first = self.first or document
         if self.rank or (self.form == "text" and not self.single):
             self._kept.append(_slim(document) if self.form == "text" else document)
@@ -78,6 +80,11 @@ class Presenter:
         elif kept:
             for document in kept:
                 self._write(document)
+        if self._packed:
+            self.output.note(
+                f"ewval: {self._packed} answered from 64^3 volumes alone, where the default model is not reliable; "
+                "fetch without --drop-raw for answers at full resolution"
+            )
         for line in failure_lines(self._failed):
             message(f"ewval: {line}")
         return end(self._failed, answered=self._shown)
