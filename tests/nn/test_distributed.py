@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from ewval.nn.distributed import Team
+
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
 
@@ -58,7 +60,7 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     assert [process.returncode for process in ended] == [0, 0], ended[0].stderr + ended[1].stderr
     script, found = load_script(), torch.load(tmp_path / "found.pt", weights_only=True)
     for loss in script.LOSSES:
-        two, one = found[loss], script.train(loss)
+        two, one = found[loss], script.train(loss, Team(0, 1, torch.device("cpu")))
         assert two["samples"] == one["samples"] == [4, 4, 4]
         assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
         assert two["validation"] == pytest.approx(one["validation"], abs=1e-5)

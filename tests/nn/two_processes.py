@@ -7,7 +7,7 @@ import torch
 
 from ewval.nn.augment import FULL, part
 from ewval.nn.data import Batch
-from ewval.nn.distributed import join_team
+from ewval.nn.distributed import Team, join_team
 from ewval.nn.loss import LossConfig, LossName
 from ewval.nn.optimization import OptimizerConfig
 from ewval.nn.rsunet import RSUNet, RSUNetConfig
@@ -35,29 +35,35 @@ def make_batch(step: int) -> Batch:
     )
 
 
-def train(loss: LossName) -> dict[str, object]:
+def train(loss: LossName, team: Team) -> dict[str, object]:
     """Train on this process's share; return the weights and the losses."""
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     network = RSUNet(RSUNetConfig(widths=(4, 8), loops=2))
     config = TrainConfig(loss=LossConfig(loss, samples=2), optimizer=OPTIMIZER, augment=FULL, loops=2, parts=1)
+    trainer = Trainer(network, config, team=team)
+    share = slice(4 // team.size * team.rank, 4 // team.size * (team.rank + 1))
+    results = [
+        trainer.step(part(make_batch(step), share), step=step, epoch=0, total_steps=STEPS) for step in range(STEPS)
+    ]
+    checked = trainer.validate([part(make_batch(9), share)])
+    return {
+        "weights": network.state_dict(),
+        "losses": [result.loss for result in results],
+        "samples": [result.samples for result in results],
+        "validation": [checked.loss, checked.seedless_iou, checked.samples],
+    }
+
+
+def train_all() -> dict[str, object]:
+    """Train with each loss in one team: leaving a team and joining another at the same port is a race."""
+    torch.set_num_threads(1)
     with join_team(torch.device("cpu")) as team:
-        trainer = Trainer(network, config, team=team)
-        share = slice(4 // team.size * team.rank, 4 // team.size * (team.rank + 1))
-        results = [
-            trainer.step(part(make_batch(step), share), step=step, epoch=0, total_steps=STEPS) for step in range(STEPS)
-        ]
-        checked = trainer.validate([part(make_batch(9), share)])
-        return {
-            "is_first": team.is_first,
-            "weights": network.state_dict(),
-            "losses": [result.loss for result in results],
-            "samples": [result.samples for result in results],
-            "validation": [checked.loss, checked.seedless_iou, checked.samples],
-        }
+        found = {"is_first": team.is_first} | {loss: train(loss, team) for loss in LOSSES}
+        torch.distributed.barrier()  # whoever leaves first takes the other's connections along
+        return found
 
 
 if __name__ == "__main__":
-    found = {loss: train(loss) for loss in LOSSES}
-    if all(each["is_first"] for each in found.values()):
+    found = train_all()
+    if found["is_first"]:
         torch.save(found, Path(sys.argv[1]))
