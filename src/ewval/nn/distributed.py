@@ -1,5 +1,6 @@
 """One process or many: what torchrun's environment says, and the few collective operations that training needs."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,5 +63,7 @@ def join_team(device: torch.device) -> Iterator[Team]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Team(dist.get_rank(), dist.get_world_size(), device)
+        gc.collect()  # a network that is freed after the team has gone can wait for its threads forever
+        dist.barrier()  # whoever leaves first takes the others' connections along
     finally:
         dist.destroy_process_group()
