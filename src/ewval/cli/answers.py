@@ -82,7 +82,8 @@ class Presenter:
                 self._write(document)
         if self._packed:
             self.output.note(
-                f"ewval: {self._packed} answered from 64^3 volumes alone, where a model that reads contacts, as the default does, is not reliable; "
+                f"ewval: {self._packed} answered from 64^3 volumes alone, where a model that reads contacts, "
+                "as the default does, is not reliable; "
                 "fetch without --drop-raw for answers at full resolution"
             )
         for line in failure_lines(self._failed):
