@@ -22,7 +22,7 @@ from ewval.core.progress import Progress
 from ewval.core.records import Bounds
 from ewval.core.registry import RegistryRow
 from ewval.core.running import one_process, threads, together
-from ewval.core.volumes import VolumeQueue, is_packed, is_there
+from ewval.core.volumes import VolumeQueue, is_there
 
 BUCKET_CONNECTIONS = 32
 FILE_THREADS = 4
@@ -131,7 +131,7 @@ class Course:
             return []
         volumes = asked.agenda.open_volumes()
         if self._request.pack:
-            volumes += [volume for volume in asked.agenda.done_volumes() if not is_packed(self._request.folder, volume)]
+            volumes += [volume for volume in asked.agenda.done_volumes() if not self._request.folder.is_packed(volume)]
         return volumes
 
     async def _feed(self, tasks: Iterable[int], lineages: Lineages, queue: VolumeQueue) -> None:

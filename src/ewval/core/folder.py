@@ -26,6 +26,10 @@ class DataFolder:
         """Packed segmentation, uint16 64^3."""
         return self.root / "segmentation" / str(volume) / "segmentation.lzma"
 
+    def is_packed(self, volume: int) -> bool:
+        """Whether both packed files of a volume are there."""
+        return self.segmentation(volume).is_file() and self.image(volume).is_file()
+
     def graph(self, volume: int) -> Path:
         """Full-resolution segment graph of a volume, kept since measuring it takes seconds."""
         return self.root / "graphs" / f"{volume}.npz"

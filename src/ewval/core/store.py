@@ -30,7 +30,7 @@ class PackedStore:
 
     def has(self, volume: int) -> bool:
         """Whether both files of `volume` are there."""
-        return self._folder.segmentation(volume).is_file() and self._folder.image(volume).is_file()
+        return self._folder.is_packed(volume)
 
     def image(self, volume: int) -> NDArray[np.uint8]:
         """Return the read-only image of `volume`, uint8 [z, y, x], 0 black.

@@ -71,7 +71,7 @@ class VolumeQueue:
         row = await self._books.run(self._books.ledger.volume, volume)
         if volume in self._taken or row is None or row.state == "absent":
             return
-        if is_packed(self._folder, volume) and must_overlap is None:
+        if self._folder.is_packed(volume) and must_overlap is None:
             if row.state != "done":  # packed by other means, such as the 2019 seed system
                 await self._books.run(self._books.ledger.finish_volume, volume, bounds=None, bytes_=0, stamp=0)
             return
@@ -176,9 +176,4 @@ class VolumeQueue:
 
 def is_there(folder: DataFolder, volume: int, *, stamp: int | None) -> bool:
     """Whether a volume that was completed is still there, packed or as downloaded."""
-    return is_packed(folder, volume) or is_whole(folder.raw(volume), stamp=stamp)
-
-
-def is_packed(folder: DataFolder, volume: int) -> bool:
-    """Whether both packed files of a volume are there."""
-    return folder.image(volume).is_file() and folder.segmentation(volume).is_file()
+    return folder.is_packed(volume) or is_whole(folder.raw(volume), stamp=stamp)
