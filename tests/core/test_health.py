@@ -8,6 +8,8 @@ import pytest
 
 from ewval.core.folder import DataFolder
 from ewval.core.health import Finding, check_disk, check_folder, check_token, check_versions
+from ewval.core.ledger import Ledger
+from worlds import make_pair, write_world
 
 
 def states(folder: DataFolder) -> dict[str, str]:
@@ -28,11 +30,20 @@ def test_a_broken_ledger_and_a_broken_index_are_problems(tmp_path: Path) -> None
 
 
 def test_failed_tasks_are_a_warning(tmp_path: Path) -> None:
+    folder = write_world(tmp_path, [make_pair(7), make_pair(8)])
+    with closing(Ledger(folder.ledger)) as ledger:
+        ledger.mark_task(9, "failed", reason="not found", wanted=True)
+    (finding,) = (finding for finding in check_folder(folder) if finding.name == "ledger")
+    assert (finding.state, finding.detail) == ("warning", "2 done, 1 failed")
+
+
+def test_a_database_of_another_kind_is_a_problem(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     with closing(sqlite3.connect(folder.ledger)) as connection, connection:
-        connection.execute("CREATE TABLE tasks (state TEXT)")
-        connection.executemany("INSERT INTO tasks VALUES (?)", [("done",), ("failed",)])
-    assert states(folder)["ledger"] == "warning"
+        connection.execute("CREATE TABLE songs (title TEXT)")
+    (finding,) = (finding for finding in check_folder(folder) if finding.name == "ledger")
+    assert finding.state == "problem"
+    assert f"cannot use {folder.ledger}: no such table: cells" in finding.detail
 
 
 def test_a_segmentation_without_its_image_is_a_problem(tmp_path: Path) -> None:

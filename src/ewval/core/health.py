@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from ewval.core.errors import DamagedError, UsageError
 from ewval.core.folder import DataFolder
+from ewval.core.ledger import Ledger
 
 State = Literal["ok", "warning", "problem"]
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "aiohttp", "aiolimiter", "orjson", "typer", "rich", "pydantic")
@@ -104,13 +105,15 @@ def _count(folder: Path) -> int:
 
 
 def _check_ledger(path: Path) -> Finding:
-    fix = f"move {path} away and run `ewval fetch` again; complete files are not fetched twice"
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            states = dict(connection.execute("SELECT state, count(*) FROM tasks GROUP BY state"))
-    except sqlite3.DatabaseError as error:
-        return Finding("ledger", "problem", f"{path.name}: {error}", fix)
-    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no tasks"
+        with closing(Ledger.open_existing(path)) as ledger:
+            states = ledger.count_tasks()
+    except DamagedError as error:
+        fix = f"move {path} away and run `ewval fetch` again; complete files are not fetched twice"
+        return Finding("ledger", "problem", str(error), fix)
+    except UsageError as error:
+        return Finding("ledger", "problem", str(error), "see that you may read it and that no other program holds it")
+    counts = ", ".join(f"{count} {state}" for state, count in states.items()) or "no tasks"
     if states.get("failed"):
         return Finding("ledger", "warning", counts, "run the same `ewval fetch` again; failed.txt says why each failed")
     return Finding("ledger", "ok", counts)

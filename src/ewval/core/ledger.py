@@ -121,6 +121,11 @@ class Ledger:
         row = self._row("SELECT state, reason FROM tasks WHERE id = ?", task)
         return (row[0], row[1]) if row else None
 
+    def count_tasks(self) -> dict[State, int]:
+        """Return how many tasks are in each state that occurs."""
+        with _translated(self.path):
+            return dict(self.connection.execute("SELECT state, count(*) FROM tasks GROUP BY state ORDER BY state"))
+
     def task_bounds(self, task: int) -> Bounds | None:
         """Return the bounds of a task from its own row or from its volume's."""
         own = ", ".join(BOX)

@@ -129,6 +129,13 @@ def test_a_volume_of_an_ancestor_is_needed_by_its_descendants(ledger: Ledger) ->
     assert Agenda(ledger, tasks=[3], cells=[], context=1).open_volumes() == [92]
 
 
+def test_tasks_are_counted_by_state(ledger: Ledger) -> None:
+    assert ledger.count_tasks() == {}
+    ledger.add_tasks([(WHOLE, None), (bare(8, volume=91), None)])
+    ledger.mark_task(9, "failed", reason="not found", wanted=True)
+    assert ledger.count_tasks() == {"done": 2, "failed": 1}
+
+
 def test_failures_name_tasks_volumes_and_cells(ledger: Ledger) -> None:
     agenda = Agenda(ledger, tasks=[7, 8], cells=[5], context=0)
     agenda.ask()
