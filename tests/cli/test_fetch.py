@@ -154,7 +154,8 @@ def test_nothing_is_created_where_nothing_can_be_done(cli: Cli, tmp_path: Path) 
 def test_more_than_ten_thousand_requests_need_yes(run: Cli, server: WireServer) -> None:
     result = run("-", input="\n".join(map(str, range(1, 6001))))
     assert result.exit_code == 2
-    expected = "ewval: this takes about 12,000 requests to Eyewire; --dry-run shows what, --yes agrees\n"
+    expected = "ewval: this takes about 12,000 requests to Eyewire; "
+    expected += "`ewval fetch` shows which with --dry-run, and makes them with --yes\n"
     assert result.stderr == expected
     assert server.requests == []
 

@@ -446,4 +446,4 @@ def test_more_requests_than_are_made_unasked_are_exit_2(
     words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})
     assert (result.exit_code, result.stdout) == (2, ""), result.output
-    assert "`ewval fetch` with --yes does that first" in result.stderr
+    assert "`ewval fetch` shows which with --dry-run, and makes them with --yes" in result.stderr

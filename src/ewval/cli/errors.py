@@ -61,7 +61,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         "the last good checkpoint is kept; begin another --run with a lower --learning-rate or --clip",
     ),
     (errors.WorkerDiedError, Exit.UNEXPECTED, "run the same command again with fewer --workers"),
-    (errors.ConsentError, Exit.USAGE, "--dry-run shows what, --yes agrees"),
+    (errors.ConsentError, Exit.USAGE, "`ewval fetch` shows which with --dry-run, and makes them with --yes"),
     (errors.UsageError, Exit.USAGE, ""),
     (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
 )

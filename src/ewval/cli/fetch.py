@@ -1,6 +1,5 @@
 """`ewval fetch`: tasks and volumes from Eyewire."""
 
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ewval.cli import options
 from ewval.cli.errors import Exit, describe, exit_code, report
-from ewval.cli.options import (
-    API_DEFAULT,
-    DATA_DEFAULT,
-    Api,
-    Data,
-    Json,
-    Quiet,
-    TaskIds,
-    TokenFile,
-    Verbose,
-    data_folder,
-    parse_ids,
-)
 from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bars
 from ewval.core.constants import DEFAULT_CONTEXT, ENV_CONTACT
@@ -38,19 +25,19 @@ SHOWN_FAILURES = 10
 
 
 def fetch(
-    task_ids: TaskIds = None,
-    cell: Annotated[list[str] | None, typer.Option("--cell", help="All tasks of a cell.", metavar="ID")] = None,
+    task_ids: options.TaskIds = None,
+    cell: options.Cells = None,
     registry: Annotated[
         list[Path] | None,
         typer.Option("--registry", help="All finished mouse cells of a cell registry.", metavar="CSV"),
     ] = None,
-    data: Data = DATA_DEFAULT,
+    data: options.Data = options.DATA_DEFAULT,
     context: Annotated[int, typer.Option(help="Ancestors fetched above each task.")] = DEFAULT_CONTEXT,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Tasks and aggregates, no volumes.")] = False,
     pack: Annotated[bool, typer.Option("--pack", help="Pack each volume as soon as it is complete.")] = False,
     drop_raw: Annotated[bool, typer.Option("--drop-raw", help="With --pack: delete what was downloaded.")] = False,
-    api: Api = API_DEFAULT,
-    token_file: TokenFile = None,
+    api: options.Api = options.API_DEFAULT,
+    token_file: options.TokenFile = None,
     api_rate: Annotated[float, typer.Option(help="Requests per second to the API, at most.")] = 5,
     bucket_rate: Annotated[float, typer.Option(help="Requests per second to the bucket, at most.")] = 100,
     contact: Annotated[
@@ -59,9 +46,9 @@ def fetch(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, fetch nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Agree to more than 10,000 requests.")] = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Fetch tasks, their aggregates and ancestors, and the volumes they lie in."""
     from ewval.core.fetch import FetchRequest, plan_fetch
@@ -70,9 +57,9 @@ def fetch(
     if not (task_ids or cell or registry):
         raise UsageError("nothing is asked for: name task ids, --cell ID or --registry CSV")
     request = FetchRequest(
-        folder=data_folder(data),
-        tasks=parse_ids(task_ids),
-        cells=parse_ids(cell, what="cell id"),
+        folder=options.data_folder(data),
+        tasks=options.parse_ids(task_ids),
+        cells=options.parse_ids(cell, what="cell id"),
         registries=registry or (),
         context=context,
         metadata_only=metadata_only,
@@ -108,9 +95,6 @@ def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
         if not typer.confirm(f"{error}; go on?", err=True):
             raise typer.Exit(Exit.USAGE) from error
         return _fetch(output, replace(request, yes=True))
-    except KeyboardInterrupt as error:
-        message(f"interrupted; what is complete is saved; continue with: {shlex.join(['ewval', *sys.argv[1:]])}")
-        raise typer.Exit(Exit.INTERRUPTED) from error
 
 
 def _write_failed(folder: DataFolder, summary: "FetchSummary") -> None:

@@ -27,6 +27,7 @@ ModelName = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: the cores.")]
+Cells = Annotated[list[str] | None, typer.Option("--cell", help="All tasks of a cell.", metavar="ID")]
 TaskIds = Annotated[list[str] | None, typer.Argument(metavar="TASK_ID...|-", help="Task ids; - reads them from stdin.")]
 
 DATA_DEFAULT = Path(DEFAULT_DATA)

@@ -8,27 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ewval.cli import options
 from ewval.cli.answers import Form, Presenter
-from ewval.cli.options import (
-    API_DEFAULT,
-    DATA_DEFAULT,
-    Api,
-    Data,
-    Device,
-    Json,
-    Quiet,
-    TaskIds,
-    TokenFile,
-    Verbose,
-    data_folder,
-    parse_ids,
-)
 from ewval.cli.output import open_output
 from ewval.cli.progress import progress_bar
 from ewval.cli.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
 from ewval.core.credentials import read_token
-from ewval.core.errors import ConsentError, UsageError
+from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.progress import Progress
 
@@ -46,7 +33,6 @@ Models = Annotated[
         "--model", envvar=ENV_MODEL, help="A packaged name or a path; several are an ensemble.", metavar="NAME|PATH"
     ),
 ]
-Cells = Annotated[list[str] | None, typer.Option("--cell", help="All tasks of a cell.", metavar="ID")]
 Loops = Annotated[int | None, typer.Option("--loops", min=1, max=64, help="Runs of the network over its own answer.")]
 Tta = Annotated[bool, typer.Option("--tta", help="Average over the eight mirrorings of the cube.")]
 Rank = Annotated[bool, typer.Option("--rank", help="Those that need a person's look first.")]
@@ -60,8 +46,8 @@ BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Samples at 
 
 
 def predict(
-    task_ids: TaskIds = None,
-    cell: Cells = None,
+    task_ids: options.TaskIds = None,
+    cell: options.Cells = None,
     model: Models = None,
     loops: Loops = None,
     tta: Tta = False,
@@ -70,20 +56,22 @@ def predict(
     out: Out = None,
     report: Report = False,
     view: View = False,
-    device: Device = "auto",
+    device: options.Device = "auto",
     batch_size: BatchSize = 8,
-    data: Data = DATA_DEFAULT,
-    api: Api = API_DEFAULT,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    data: options.Data = options.DATA_DEFAULT,
+    api: options.Api = options.API_DEFAULT,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Say which segments to add to tasks, which to look at, and why."""
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     form = _form(json=json, segments=segments, quiet=quiet)
     tasks, cells = _asked_for(task_ids, cell)
-    asked = Asked(data_folder(data), tasks=tuple(tasks), cells=tuple(cells), out=out, api=api, token_file=token_file)
+    asked = Asked(
+        options.data_folder(data), tasks=tuple(tasks), cells=tuple(cells), out=out, api=api, token_file=token_file
+    )
     presenter = Presenter(output, form, rank=rank, single=asked.is_single)
 
     if view:
@@ -113,7 +101,7 @@ def _asked_for(task_ids: list[str] | None, cell: list[str] | None) -> tuple[list
     """
     if os.environ.get("RANK", "0") != "0":
         return [], []
-    tasks, cells = parse_ids(task_ids), parse_ids(cell, what="cell id")
+    tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
     if not tasks and not cells:
         raise UsageError("nothing to predict: name TASK_IDs, - to read them from stdin, or --cell ID")
     return tasks, cells
@@ -170,12 +158,7 @@ def _fetcher(asked: Asked, progress: Progress) -> "Fetcher":
             api=asked.api,
             token=read_token(asked.token_file),
         )
-        try:
-            summary = fetch_all(request, progress=progress)
-        except ConsentError as error:
-            raise UsageError(
-                f"{error}; `ewval fetch` with --yes does that first, then predict finds all here"
-            ) from error
+        summary = fetch_all(request, progress=progress)
         if (reason := summary.error or summary.stopped) is not None:
             raise reason
 
