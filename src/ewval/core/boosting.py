@@ -90,8 +90,8 @@ class Forest:
         here = np.arange(len(rows))
         total = np.zeros(len(rows))
         for column, bound, leaf in zip(self.column.astype(np.int64) * len(rows), self.bound, self.leaf, strict=True):
-            node = np.zeros(len(rows), dtype=np.int64)
-            for _ in range(self.depth):
+            node = 1 + (values[column[0] : column[0] + len(rows)] > bound[0])  # all rows begin at the same decision
+            for _ in range(self.depth - 1):
                 asked = values.take(column.take(node) + here)
                 node = 2 * node + 1 + (asked > bound.take(node))
             total += leaf.take(node - len(bound))

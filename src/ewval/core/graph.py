@@ -4,9 +4,11 @@ Everything here is measured from the image and the over-segmentation alone; no n
 brightness of a data set, on ids, or on the order of two segments in a pair.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -19,6 +21,8 @@ from ewval.core.contact_windows import window_evidence
 from ewval.core.contacts import Contacts, Padded, find_contacts, pad_labels
 from ewval.core.errors import DamagedError
 from ewval.core.files import replacing
+
+A, B = TypeVar("A"), TypeVar("B")
 
 __all__ = ["GRAPH_FORM", "SIDE_MARGIN", "SegmentGraph", "build_graph", "load_graph", "save_graph"]
 
@@ -86,10 +90,13 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
     table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
     table[ids] = np.arange(1, len(ids) + 1)
     rows = table[labels]
-    padded, brightness = pad_labels(rows), smooth_image(image, inside=rows > 0)
-    contacts, depth = find_contacts(padded, count=len(ids)), depth_map(padded)
-    segments = _segment_numbers(rows, padded, contacts, brightness, depth, voxels=counts[ids])
-    evidence = _evidence(padded, contacts, brightness, depth, segments)
+    padded, brightness = _at_once(lambda: pad_labels(rows), lambda: smooth_image(image, inside=rows > 0))
+    contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded))
+    segments, looks = _at_once(
+        lambda: _segment_numbers(rows, padded, contacts, brightness, depth, voxels=counts[ids]),
+        lambda: image_evidence(padded, contacts, brightness) if len(contacts.pairs) else {},
+    )
+    evidence = _evidence(padded, contacts, brightness, depth, segments=segments, looks=looks)
     return SegmentGraph(
         ids=ids.astype(np.int64),
         voxels=counts[ids].astype(np.int64),
@@ -210,17 +217,26 @@ def _evidence(
     contacts: Contacts,
     brightness: Brightness,
     depth: Depth,
+    *,
     segments: dict[str, NDArray[np.float64]],
+    looks: dict[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
+    """Return named numbers of every contact, float64[m] each; `looks` are those that come from the image there."""
     if not len(contacts.pairs):
         return {}
-    place = locate(padded, contacts)
-    numbers = image_evidence(padded, contacts, brightness)
-    numbers |= shape_evidence(padded, contacts, place, depth)
-    numbers |= _sides_of_pair(contacts, segments, level=numbers["face_mean"])
-    return numbers | window_evidence(
-        padded, brightness, pairs=contacts.pairs, area=contacts.area, place=place, level=numbers["face_mean"]
+    place, level = locate(padded, contacts), looks["face_mean"]
+    shape, windows = _at_once(
+        lambda: shape_evidence(padded, contacts, place, depth),
+        lambda: window_evidence(padded, brightness, pairs=contacts.pairs, area=contacts.area, place=place, level=level),
     )
+    return looks | shape | _sides_of_pair(contacts, segments, level=level) | windows
+
+
+def _at_once(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:
+    """Return what both give, worked out on two cores: numpy lets other threads run while it passes over an array."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(other)
+        return one(), waiting.result()
 
 
 def _sides_of_pair(
