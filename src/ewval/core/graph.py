@@ -22,7 +22,8 @@ from ewval.core.contacts import Contacts, Padded, find_contacts, pad_labels
 from ewval.core.errors import DamagedError
 from ewval.core.files import replacing
 
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 __all__ = ["GRAPH_FORM", "SIDE_MARGIN", "SegmentGraph", "build_graph", "load_graph", "save_graph"]
 
