@@ -27,7 +27,7 @@ def show_in_viewer(document: Mapping[str, Any], run: "PredictRun") -> None:
     """Open a browser on an answer; return once the user presses Enter or stdin ends."""
     from ewval.core.neuroglancer_view import open_viewer
 
-    address = open_viewer(document, run.picture(document["volume"]))
-    message(f"neuroglancer shows task {document['task']} at {address}; press Enter to end")
-    webbrowser.open(address)
+    viewer = open_viewer(document, run.picture(document["volume"]))  # held until the end: its page goes with it
+    message(f"neuroglancer shows task {document['task']} at {viewer}; press Enter to end")
+    webbrowser.open(str(viewer))
     sys.stdin.readline()
