@@ -1,5 +1,9 @@
 """Progress where there is no terminal: a plain line every 30 s or 5 %."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from ewval.cli.progress import PlainLines, progress_bar
@@ -69,3 +73,44 @@ def test_no_terminal_means_plain_lines(capsys: pytest.CaptureFixture[str]) -> No
         progress.start(1, unit="volumes")
         progress.advance()
     assert capsys.readouterr().err.startswith("pack: 1/1 volumes (100 %)")
+
+
+STREAMING = """
+from ewval.cli.output import Output
+from ewval.cli.progress import progress_bars
+with progress_bars("fetch", "predict") as (fetch, predict):
+    predict.start(2, unit="tasks")
+    for task in range(2):
+        Output().json_line({"task": task, "segments": list(range(60))})
+        predict.advance()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
+@pytest.mark.parametrize("is_piped", [True, False])
+def test_results_reach_stdout_whole_while_bars_are_drawn_on_a_terminal(is_piped: bool) -> None:
+    ours, terminal = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", STREAMING], stdout=subprocess.PIPE if is_piped else terminal, stderr=terminal
+    ) as process:
+        os.close(terminal)
+        piped = process.stdout.read() if process.stdout else b""
+        shown = drained(ours)
+    wanted = [f'{{"task": {task}, "segments": {list(range(60))}}}' for task in range(2)]
+    assert process.returncode == 0
+    assert piped.decode().splitlines() == (wanted if is_piped else [])
+    assert [line in shown for line in wanted] == [not is_piped] * 2
+    assert "predict" in shown
+    assert "fetch" not in shown  # it never started
+
+
+def drained(terminal: int) -> str:
+    """Return all that was written to a pseudo-terminal, and close it."""
+    parts = []
+    try:
+        while part := os.read(terminal, 65536):
+            parts.append(part)
+    except OSError:  # how Linux says that nobody writes any more
+        pass
+    os.close(terminal)
+    return b"".join(parts).decode()

@@ -25,12 +25,12 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress]:
 
 @contextmanager
 def progress_bars(*labels: str, quiet: bool = False) -> Iterator[tuple[Progress, ...]]:
-    """Yield a `Progress` for each label, one below the other on a terminal."""
+    """Yield a `Progress` for each label, one below the other on a terminal; of several, each from its `start` on."""
     if quiet:
         yield (SILENT,) * len(labels)
     elif sys.stderr.isatty():
         with _rich_progress() as bars:
-            yield tuple(Bar(bars, label) for label in labels)
+            yield tuple(Bar(bars, label, visible=len(labels) == 1) for label in labels)
     else:
         yield tuple(PlainLines(label) for label in labels)
 
@@ -47,24 +47,26 @@ def _rich_progress() -> "RichProgress":
         TextColumn("{task.fields[unit]} {task.fields[rate]}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
+        console=Console(stderr=True, soft_wrap=True),
         transient=True,
+        # Results that go to the same terminal have to pass above the bars; those that go elsewhere must stay there.
+        redirect_stdout=sys.stdout.isatty(),
     )
 
 
 class Bar:
     """A rich bar behind the `Progress` protocol."""
 
-    def __init__(self, bars: "RichProgress", label: str) -> None:
+    def __init__(self, bars: "RichProgress", label: str, *, visible: bool) -> None:
         self._bars = bars
-        self._task = bars.add_task(label, total=None, unit="", rate="", note="")
+        self._task = bars.add_task(label, total=None, visible=visible, unit="", rate="", note="")
         self._began = time.monotonic()
         self._done = 0
 
     def start(self, total: int | None, *, unit: str = "") -> None:
         """Show an empty bar of `total` steps."""
         self._began, self._done = time.monotonic(), 0
-        self._bars.reset(self._task, total=total, unit=unit, rate="", note="")
+        self._bars.reset(self._task, total=total, visible=True, unit=unit, rate="", note="")
 
     def advance(self, count: int = 1) -> None:
         """Move the bar and its rate."""
