@@ -250,6 +250,27 @@ def settle(folder, *tasks):
             ledger.settle(task, context=2)
 
 
+WARNING = "warning: 1 task was answered from packed (64^3) volumes, which have lost most of the contacts"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_packed", "is_warned"), [("graph", True, True), ("graph", False, False), ("fresh", True, False)]
+)
+def test_a_model_that_reads_contacts_warns_of_packed_volumes(
+    cli, model, fetched, world_tasks, tmp_path, name, is_packed, is_warned
+):
+    data = shutil.copytree(fetched, tmp_path / "data")
+    if is_packed:
+        shutil.rmtree(data / "raw")
+    words = ("predict", min(world_tasks), "--json", "--model", model if name == "fresh" else name, "--data", data)
+    result = cli(*words)
+    assert result.exit_code == 0, result.output
+    assert [document["resolution"] for document in lines(result)] == ["packed" if is_packed else "full"]
+    assert (WARNING in result.stderr) == is_warned
+    assert len(result.stderr.splitlines()) == is_warned
+    assert cli(*words, "--quiet").stderr == ""
+
+
 def test_segments_prints_what_the_games_form_takes(predict, fetched, world_tasks):
     first, second = sorted(world_tasks)[:2]
     documents = lines(predict(first, second, "--json", data=fetched))

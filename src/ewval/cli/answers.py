@@ -72,20 +72,20 @@ class Presenter:
         """Take a task that has no answer."""
         self._failed[task] = error
 
-    def finish(self) -> Exit:
-        """Write what had to wait, name the failures on stderr, and return the exit code."""
+    def finish(self, *, reads_contacts: bool) -> Exit:
+        """Write what had to wait, warn, name the failures on stderr, and return the exit code.
+
+        Args:
+            reads_contacts: Whether the model decides by where segments touch.
+        """
         kept = sorted(self._kept, key=lambda d: (-d["review_priority"], d["task"])) if self.rank else self._kept
         if self.form == "text" and kept:
             self._table(kept)
         elif kept:
             for document in kept:
                 self._write(document)
-        if self._packed:
-            self.output.note(
-                f"ewval: {self._packed} answered from 64^3 volumes alone, where a model that reads contacts, "
-                "as the default does, is not reliable; "
-                "fetch without --drop-raw for answers at full resolution"
-            )
+        if self._packed and reads_contacts:
+            self.output.note(_warning(self._packed))
         for line in failure_lines(self._failed):
             message(f"ewval: {line}")
         return end(self._failed, answered=self._shown)
@@ -115,8 +115,16 @@ class Presenter:
             self.output.line(line)
 
 
+def _warning(count: int) -> str:
+    tasks = "1 task was" if count == 1 else f"{count:,} tasks were"
+    return (
+        f"ewval: warning: {tasks} answered from packed (64^3) volumes, which have lost most of the contacts that this"
+        " model reads; do not rely on these verdicts: fetch into another --data folder, without --drop-raw"
+    )
+
+
 def failure_lines(failed: Mapping[int, EwvalError]) -> list[str]:
-    """Return what went wrong, one line a reason, with the tasks that it hit."""
+    """Return what went wrong, one line a reason: the reason, what to do, and the tasks that it hit."""
     tasks_of: dict[str, list[int]] = {}
     for task, error in failed.items():
         tasks_of.setdefault(describe(error), []).append(task)
@@ -134,7 +142,7 @@ def end(failed: Mapping[int, EwvalError], *, answered: int) -> Exit:
 def _failure_line(reason: str, tasks: list[int]) -> str:
     if len(tasks) == 1:
         return reason if f"task {tasks[0]}" in reason else f"task {tasks[0]}: {reason}"
-    return f"tasks {', '.join(map(str, tasks))}: {reason}"
+    return f"{reason} ({len(tasks):,} tasks: {', '.join(map(str, tasks))})"
 
 
 def _slim(document: Document) -> Document:

@@ -1,6 +1,7 @@
 """`ewval predict`."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from ewval.cli import options
 from ewval.cli.answers import Form, Presenter
 from ewval.cli.output import open_output
-from ewval.cli.progress import progress_bar
+from ewval.cli.progress import progress_bars
 from ewval.cli.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
 from ewval.core.credentials import read_token
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ewval.nn.reporting import Reporter
 
 REPORT = "report.html"
+BARS = ("fetch tasks", "fetch files", "pack", "predict")
 
 Models = Annotated[
     list[str] | None,
@@ -80,12 +82,12 @@ def predict(
     from ewval.nn.shards import own_device
 
     settings = Settings(loops=loops, tta=tta, device=own_device(device), batch_size=batch_size)
-    with progress_bar("predict", quiet=quiet or asked.is_single) as progress:
-        run = _run(asked, models=model, settings=settings, progress=progress)
+    with progress_bars(*BARS, quiet=quiet or (asked.is_single and not sys.stderr.isatty())) as bars:
+        run = _run(asked, models=model, settings=settings, bars=bars)
         reporter = _reporter(run) if report else None
         for result in run:
             presenter.take(result, reporter=reporter)
-    code = presenter.finish()
+    code = presenter.finish(reads_contacts=run.reads_contacts)
     if reporter is not None:
         presenter.report(reporter, (out or Path()) / REPORT)
     if view and presenter.first is not None:
@@ -124,7 +126,7 @@ class Asked:
         return len(self.tasks) == 1 and not self.cells
 
 
-def _run(asked: Asked, *, models: list[str] | None, settings: "Settings", progress: Progress) -> "PredictRun":
+def _run(asked: Asked, *, models: list[str] | None, settings: "Settings", bars: tuple[Progress, ...]) -> "PredictRun":
     from ewval.nn.predict_run import PredictRequest, PredictRun
     from ewval.nn.weights import load_model
 
@@ -136,7 +138,8 @@ def _run(asked: Asked, *, models: list[str] | None, settings: "Settings", progre
         settings=settings,
         out=asked.out,
     )
-    return PredictRun(request, fetch=_fetcher(asked, progress), progress=progress)
+    tasks, files, packing, answers = bars
+    return PredictRun(request, fetch=_fetcher(asked, tasks, files), progress=answers, packing=packing)
 
 
 def _reporter(run: "PredictRun") -> "Reporter":
@@ -145,7 +148,7 @@ def _reporter(run: "PredictRun") -> "Reporter":
     return Reporter(run)
 
 
-def _fetcher(asked: Asked, progress: Progress) -> "Fetcher":
+def _fetcher(asked: Asked, progress: Progress, files: Progress) -> "Fetcher":
     def fetch(tasks: Sequence[int], cells: Sequence[int], context: int) -> None:
         from ewval.core.fetch import FetchRequest
         from ewval.core.fetch import fetch as fetch_all
@@ -158,7 +161,7 @@ def _fetcher(asked: Asked, progress: Progress) -> "Fetcher":
             api=asked.api,
             token=read_token(asked.token_file),
         )
-        summary = fetch_all(request, progress=progress)
+        summary = fetch_all(request, progress=progress, files=files)
         if (reason := summary.error or summary.stopped) is not None:
             raise reason
 

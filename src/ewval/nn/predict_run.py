@@ -70,10 +70,18 @@ class PredictRun:
     """A run; iterating over it does the work and yields what came of each task, in the order wanted.
 
     Under torchrun every process does a part and the first one yields all; the others yield nothing.
+
+    Args:
+        request: What is asked.
+        fetch: Fetches what is missing.
+        progress: Advanced by tasks.
+        packing: Advanced by volumes that have to be packed first.
     """
 
-    def __init__(self, request: PredictRequest, *, fetch: Fetcher, progress: Progress = SILENT) -> None:
-        self.request, self._fetch, self._progress = request, fetch, progress
+    def __init__(
+        self, request: PredictRequest, *, fetch: Fetcher, progress: Progress = SILENT, packing: Progress = SILENT
+    ) -> None:
+        self.request, self._fetch, self._progress, self._packing = request, fetch, progress, packing
         self.shards = open_shards()
         self.context = max(model.card.context for model in request.models)
         self.source = VolumeSource(request.folder)
@@ -96,6 +104,11 @@ class PredictRun:
             for result in own:
                 self.shards.put(str(result.task), _sendable(result))
 
+    @property
+    def reads_contacts(self) -> bool:
+        """Whether a model decides by where segments touch, most of which packed volumes have lost."""
+        return any(model.head is not None for model in self.request.models)
+
     def picture(self, volume: int) -> VolumePicture:
         """Return a volume at the best resolution at hand."""
         image, labels = self.source.image(volume), self.source.labels(volume)
@@ -113,7 +126,7 @@ class PredictRun:
         of_cells = tasks_of_cells(local, self.request.cells, fetch=self._fetch)
         wanted = tuple(dict.fromkeys((*self.request.tasks, *of_cells)))
         open_tasks = [task for task in wanted if not self._is_finished(task)]
-        provision = provide(local, open_tasks, fetch=self._fetch, progress=self._progress)
+        provision = provide(local, open_tasks, fetch=self._fetch, progress=self._packing)
         plan = Plan(wanted, provision.tasks, provision.failed)
         self.shards.put("plan", plan)
         self._progress.start(len(wanted), unit="tasks")
