@@ -1,15 +1,18 @@
 """Speed of `ewval predict` and what full resolution is worth, on real cubes.
 
-    python benchmarks/predict.py WIRE_FOLDER... [--tasks 200] [--model NAME|PATH]
+    python benchmarks/predict.py WIRE_FOLDER... [--tasks 200] [--model NAME|PATH] [--conform CHECKER]
 
-WIRE_FOLDER holds api/ and volumes/ as Eyewire serves them. Prints the cold start against `import torch` alone, many
-tasks in one process against a process each (extrapolated from ten), where the time goes, and how far verdicts at 64^3
-agree with those at full resolution.
+WIRE_FOLDER holds api/ and volumes/ as Eyewire serves them; of its tasks those are answered that list a seed and whose
+volume is there. Prints whether answers depend on order, batch size or the number of processes, and, with a CHECKER that
+is called as `CHECKER predict FILE` and writes `line N: fault`, how many answers conform; the cold start against `import
+torch` alone, many tasks in one process against a process each (extrapolated from ten), where the time goes, and how far
+verdicts at 64^3 agree with those at full resolution.
 """
 
 import argparse
 import cProfile
 import json
+import os
 import pstats
 import subprocess
 import sys
@@ -47,20 +50,25 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--model")
     parser.add_argument("--data", type=Path, help="a data folder to use again")
+    parser.add_argument("--conform", type=Path, metavar="CHECKER")
+    parser.add_argument("--answers-only", action="store_true", help="leave the times and resolutions out")
     options = parser.parse_args()
     model = ["--model", options.model] if options.model else []
     with tempfile.TemporaryDirectory() as scratch:
         folder = DataFolder(options.data or Path(scratch))
-        tasks = fetched_tasks(folder, options.wire)[: options.tasks]
+        tasks = spread(fetched_tasks(folder, options.wire), options.tasks)
         words = [*model, "--data", str(folder.root), *NOWHERE]
+        answers(tasks, words, checker=options.conform, scratch=Path(scratch))
+        if options.answers_only:
+            return
         cold_start(tasks[0], words)
         one_process_against_many(tasks, words)
         where_time_goes(folder, tasks[:20], options.model)
-        resolutions(folder, tasks, options.model)
+        resolutions(folder, shown_at_64(folder, tasks), options.model)
 
 
 def fetched_tasks(folder: DataFolder, wire: Sequence[Path]) -> list[int]:
-    """Fetch what the folders hold; return the tasks that can be answered, those of one volume after another."""
+    """Fetch what the folders hold; return the tasks that can be answered, those of one folder after another."""
     ids = [int(path.stem) for root in wire for path in sorted((root / "api/1.0/task").glob("*.json"))]
     with WireServer(wire) as server:
         fetch(
@@ -76,16 +84,59 @@ def fetched_tasks(folder: DataFolder, wire: Sequence[Path]) -> list[int]:
             )
         )
     local = LocalData(folder)
-    table = local.table(set(ids) - set(local.to_fetch(ids)))
-    store = PackedStore(folder)
-    return [
-        task
-        for task in ids
-        if not local.to_fetch([task])
-        and (row := table.find(task)) is not None
-        and store.has(int(table.volume[row]))
-        and np.isin(store.segmentation(int(table.volume[row])), table.seed(row)).any()
-    ]
+    known = set(ids) - set(local.to_fetch(ids))
+    table = local.table(known)
+    return [task for task in ids if task in known and table.seed(table.row(task)).size]
+
+
+def spread(tasks: Sequence[int], count: int) -> list[int]:
+    """Return `count` of `tasks`, evenly spread, so that every folder has its share."""
+    if len(tasks) < count:
+        print(f"only {len(tasks)} tasks can be answered, not {count}")
+    return [tasks[place] for place in np.linspace(0, len(tasks) - 1, min(count, len(tasks))).astype(int)]
+
+
+def shown_at_64(folder: DataFolder, tasks: Sequence[int]) -> list[int]:
+    """Return the tasks whose seed survives at 64^3."""
+    table, store = LocalData(folder).table(tasks), PackedStore(folder)
+    labels = ((task, store.segmentation(int(table.volume[table.row(task)]))) for task in tasks)
+    return [task for task, packed in labels if np.isin(packed, table.seed(table.row(task))).any()]
+
+
+def answers(tasks: Sequence[int], words: Sequence[str], *, checker: Path | None, scratch: Path) -> None:
+    """Print how fast answers come where no graph is kept yet, how many conform, and what they depend on."""
+    began = time.perf_counter()
+    first = answered([*EWVAL, "-", "--json", *words], tasks)
+    seconds = time.perf_counter() - began
+    print(
+        f"{len(first)} of {len(tasks)} tasks answered in {seconds:.1f} s, graphs included: {len(first) / seconds:.2f}/s"
+    )
+    if checker is not None:
+        path = scratch / "answers.jsonl"
+        path.write_bytes(b"".join(first))
+        command = [sys.executable, str(checker), "predict", str(path)]
+        said = subprocess.run(command, capture_output=True, text=True)
+        faults = [line for line in said.stderr.splitlines() if line.startswith("line ")]
+        if bool(said.returncode) != bool(faults):
+            sys.exit(said.stderr)
+        wrong = {line.partition(":")[0] for line in faults}
+        print("\n".join([*faults, f"{len(first) - len(wrong)} of {len(first)} conform"]))
+    team = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *EWVAL[1:]]
+    others = {
+        "in reverse, --batch-size 1": answered([*EWVAL, "-", "--json", *words, "--batch-size", "1"], tasks[::-1])[::-1],
+        "by two processes": answered([*team, "-", "--json", *words], tasks),
+    }
+    for how, lines in others.items():
+        print(f"{how}: {'the same bytes' if lines == first else 'OTHER ANSWERS'}")
+
+
+def answered(command: Sequence[str], tasks: Sequence[int]) -> list[bytes]:
+    """Return the lines that a command prints for tasks on stdin; its failures are shown."""
+    text = "\n".join(map(str, tasks)).encode()
+    result = subprocess.run(command, input=text, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    if result.returncode:
+        print("".join(line for line in result.stderr.decode().splitlines(keepends=True) if line.startswith("ewval:")))
+    return result.stdout.splitlines(keepends=True)
 
 
 def timed(command: Sequence[str], *, text: str = "") -> float:
