@@ -4,6 +4,7 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ from ewval.core.graph import build_graph, save_graph
 from ewval.core.split import Split, write_split
 from ewval.core.task_files import write_task_files
 from ewval.core.tasks import TaskTable, files_of
+from ewval.nn import fit_head
 from ewval.nn.head_states import SamplingConfig
+from ewval.nn.head_tuning import Trial
+from ewval.nn.labelled import LabelledVolume
 from ewval.nn.labelled_folder import read_labelled, share_out
 from ewval.nn.learn_head import LearnConfig
 from ewval.nn.train_head import main
@@ -140,3 +144,24 @@ def test_a_volume_without_its_files_as_downloaded_is_refused(folder: Path, tmp_p
     DataFolder(copy).graph(7).unlink()
     with pytest.raises(MissingError, match="raw"):
         read_labelled(DataFolder(copy))
+
+
+def test_generated_cubes_teach_but_choose_no_settings(
+    folder: Path, tmp_path: Path, small_trees: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown: list[str] = []
+
+    def note(volume: LabelledVolume, *arguments: object, **named: object) -> list[Trial]:
+        grown.append(volume.dataset)
+        return try_cells(volume, *arguments, **named)
+
+    try_cells: Any = fit_head._try
+    monkeypatch.setattr(fit_head, "_try", note)
+    shutil.copytree(folder, tmp_path / "generated")
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    assert train(folder, one) == 0
+    assert train(folder, two, "--also", str(tmp_path / "generated")) == 0
+    assert set(grown) == {folder.name}
+    assert any(name.startswith("generated/") for name in load_model(two).card.data)
+    first, second = load_model(one).head, load_model(two).head
+    assert not np.array_equal(first.pairs.leaf, second.pairs.leaf)

@@ -91,7 +91,7 @@ def _validate(
         forest = learn_candidates(
             volumes, learned, log_odds=judgement.log_odds, config=once, name=name, keep=keep, progress=progress
         )
-        for volume in volumes:
+        for volume in (v for v in volumes if v.validates):
             trials += _try(volume, around[volume.name], others, forest=forest, seed=config.seed)
     return trials
 

@@ -23,12 +23,15 @@ class LabelledVolume:
         cells: From each cell to its segments (rows of the graph), all of them.
         seeds: From each cell to the seeds that its tasks start from; a seed that is all of the cell is one with nothing
             to add.
+        validates: Whether settings are chosen on its cells, too. Generated cubes teach, but what they would choose is
+            good for generated tissue.
     """
 
     name: str
     graph: SegmentGraph
     cells: Mapping[int, NDArray[np.int64]]
     seeds: Mapping[int, tuple[NDArray[np.int64], ...]]
+    validates: bool = True
 
     @property
     def dataset(self) -> str:

@@ -1,6 +1,7 @@
 """Labelled cubes from data folders as `ewval fetch`, `pack` and `index` leave them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,12 @@ __all__ = ["read_labelled", "share_out"]
 
 
 def read_labelled(
-    folder: DataFolder, *, sides: Sequence[str] = ("train", "val"), fold: int | None = None, progress: Progress = SILENT
+    folder: DataFolder,
+    *,
+    sides: Sequence[str] = ("train", "val"),
+    fold: int | None = None,
+    validates: bool = True,
+    progress: Progress = SILENT,
 ) -> list[LabelledVolume]:
     """Return the cubes of a folder with the answers of its tasks; graphs are measured once and kept there.
 
@@ -27,6 +33,7 @@ def read_labelled(
         folder: With `raw/` at hand, since contacts are measured at full resolution.
         sides: Of the split, whose tasks count; all others are as unknown as if they had never been asked.
         fold: Of the cross-validation, None for the plain split.
+        validates: Whether settings are chosen on its cells, too.
         progress: Advanced once for each cube.
 
     Raises:
@@ -44,7 +51,8 @@ def read_labelled(
         if view.resolution != "full":
             raise MissingError(f"{folder.raw(volume)}", hint="`ewval fetch` brings it; `pack --drop-raw` removed it")
         mine = rows[table.volume[rows] == volume].tolist()
-        found.append(_label(f"{folder.root.resolve().name}/{volume}", view.graph, table, mine))
+        name = f"{folder.root.resolve().name}/{volume}"
+        found.append(replace(_label(name, view.graph, table, mine), validates=validates))
         progress.advance(1)
     return found
 

@@ -1,7 +1,8 @@
 """Train a segment head: `python -m ewval.nn.train_head --data FOLDER --data FOLDER --out NAME.safetensors`.
 
-Folders are as `ewval fetch`, `ewval pack` and `ewval index` leave them. One head is learned from all of them. The same
-command goes on where an interrupted one stopped: forests that are done lie in NAME.parts/ until the model is written.
+Folders are as `ewval fetch`, `ewval pack` and `ewval index` leave them; those of `--also` come from
+`python -m ewval.core.sim.make_lessons`. One head is learned from all of them. The same command goes on where an
+interrupted one stopped: forests that are done lie in NAME.parts/ until the model is written.
 """
 
 import argparse
@@ -103,7 +104,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if chosen.out.suffix != ".safetensors":
             raise UsageError(f"--out {chosen.out} does not end in .safetensors")
-        volumes = _read_all(chosen.data, sides=chosen.sides.split(","), fold=chosen.fold)
+        volumes = _read_all(chosen.data, chosen.also, sides=chosen.sides.split(","), fold=chosen.fold)
         about: dict[str, Any] = {
             "data": {v.name: f"{len(v.cells)} cells, {len(v.graph.ids)} segments" for v in volumes}
         }
@@ -119,6 +120,13 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ewval.nn.train_head", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, action="append", required=True, help="a data folder; may be repeated")
+    parser.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        help="a folder of generated cubes to learn from, never to choose settings by; may be repeated",
+    )
     parser.add_argument("--out", type=Path, required=True, help="where the model goes, NAME.safetensors")
     parser.add_argument("--onto", default=None, help="model whose network is kept (default: the packaged default)")
     parser.add_argument("--sides", default="train,val", help="sides of the split to learn from")
@@ -128,13 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_all(folders: Sequence[Path], *, sides: Sequence[str], fold: int | None) -> list[LabelledVolume]:
+def _read_all(
+    folders: Sequence[Path], also: Sequence[Path], *, sides: Sequence[str], fold: int | None
+) -> list[LabelledVolume]:
     if unknown := set(sides) - {"train", "val", "test"}:
         raise UsageError(f"--sides {','.join(sorted(unknown))}: sides are train, val and test")
     volumes = [v for folder in folders for v in read_labelled(DataFolder(folder), sides=sides, fold=fold)]
     if sum(len(v.cells) for v in volumes) < 2 * PARTS:
         raise UsageError(f"fewer than {2 * PARTS} cells with answers: too few to learn from and to validate with")
-    return volumes
+    return volumes + [v for folder in also for v in read_labelled(DataFolder(folder), validates=False)]
 
 
 def _read_about(path: Path | None) -> dict[str, Any]:

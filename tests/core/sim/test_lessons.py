@@ -10,6 +10,7 @@ from ewval.core.folder import DataFolder
 from ewval.core.raw import read_image, read_segmentation
 from ewval.core.sim.exercises import Exercise, draw_exercises
 from ewval.core.sim.lessons import LessonPlan, write_lessons
+from ewval.core.sim.make_lessons import main
 from ewval.core.sim.sample import Cube, generate_cube
 from ewval.core.sim.style import Style
 from ewval.core.split import read_split
@@ -116,3 +117,15 @@ def test_a_folder_that_holds_tasks_is_left_alone(lessons: DataFolder) -> None:
 def test_an_impossible_plan_is_refused(options: dict[str, int], text: str) -> None:
     with pytest.raises(UsageError, match=text):
         LessonPlan(**options)
+
+
+def test_the_command_makes_the_same_folder_and_leaves_a_full_one_alone(
+    lessons: DataFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [str(tmp_path), "--cubes", "2", "--tasks", "20", "--seed", "2", "--magnify", "4", "--workers", "1"]
+    assert main(words) == 0
+    for volume in (1, 2):
+        assert DataFolder(tmp_path).segmentation(volume).read_bytes() == lessons.segmentation(volume).read_bytes()
+    assert DataFolder(tmp_path).task_data.read_bytes() == lessons.task_data.read_bytes()
+    assert main(words) == 1
+    assert "holds tasks already; choose an empty folder" in caplog.text
