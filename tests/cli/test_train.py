@@ -66,6 +66,33 @@ def test_a_run_a_second_run_and_a_longer_one(cli: Cli, data: Path, tmp_path: Pat
     assert [json.loads(line)["step"] for line in lines if '"kind": "step"' in line] == [0, 1, 2]
 
 
+def test_segments_from_drawn_seeds_end_with_a_rule_in_the_card(cli: Cli, data: Path, tmp_path: Path) -> None:
+    words = [
+        "train",
+        "--data",
+        data,
+        "--run",
+        "run",
+        "--loops",
+        1,
+        "--batch-size",
+        2,
+        "--device",
+        "cpu",
+        "--loss",
+        "bce",
+    ]
+    words += ["--context", 0, "--boundary", "--standardise", "--vary-seed", 1, "--crop", 8, "--segment-loss"]
+    assert cli(*words, "--steps", 2, "--sample-fraction", 1).exit_code == 0
+    card = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert card["config"] == {"context": 0, "loops": 1, "boundary": True, "standardise": True}
+    assert card["joining"]["full"] == card["joining"]["packed"]  # no volume as downloaded is at hand
+    assert card["add_threshold"] == 2 * card["maybe_threshold"]
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    assert cli(*words, "--steps", 2, "--sample-fraction", 1).exit_code == 0
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+
 def test_other_options_do_not_continue_a_run(cli: Cli, data: Path, tmp_path: Path) -> None:
     words = ["train", "--data", data, "--run", "run", *SMALL, "--steps", 1]
     assert cli(*words).exit_code == 0
@@ -134,6 +161,11 @@ REFUSED = [
     (["--device", "gpu"], 2, "--device 'gpu' is none of auto, cpu, cuda, cuda:N"),
     (["--device", "cuda:77"], 7, "device cuda:77 is not available"),
     (["--data", "nowhere"], 2, "there is no data folder nowhere"),
+    (["--boundary"], 2, "--boundary goes with --arch lwunet; rsunet always has it"),
+    (["--crop", "16"], 2, "--crop goes with --vary-seed"),
+    (["--vary-seed", "2"], 2, "--vary-seed goes with --context 0"),
+    (["--vary-seed", "2", "--context", "0", "--crop", "30"], 2, "crop 30 is not a multiple of 4 up to 64"),
+    (["--segment-loss"], 2, "--segment-loss goes with --vary-seed"),
     (["--fold", "3"], 6, "split-3.json not found; `ewval index` makes it"),
     (["--init", "nothing"], 6, "model nothing not found; name a path or one of:"),
     (["--resume"], 6, "leave out --resume to begin a run"),

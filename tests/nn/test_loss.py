@@ -14,6 +14,7 @@ from ewval.nn.loss import (
     probability,
     sample_loss,
     sampled,
+    segment_loss,
     voxel_weights,
 )
 
@@ -136,3 +137,27 @@ def test_a_samples_loss_knows_no_other_sample() -> None:
         for i in range(3)
     ]
     assert torch.allclose(together, torch.cat(alone))
+
+
+def test_a_segment_counts_as_a_whole_and_both_kinds_alike() -> None:
+    logits = torch.tensor([[[[2.0, 0.0, 0.0, 0.0, 0.0, -1.0, 9.0]]]])
+    touching = torch.tensor([[[[1.0, 1.0, 2.0, 2.0, 2.0, 3.0, 0.0]]]])
+    target = torch.tensor([[[[1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]]])
+    found = segment_loss(logits, torch.ones_like(logits), target, touching=touching, config=LossConfig(name="bce"))
+    true, foreign = math.log(1 + math.exp(-1)), [math.log(2), math.log(1 + math.exp(-1))]
+    roots = [math.sqrt(3), 1.0]
+    expected = (true + (roots[0] * foreign[0] + roots[1] * foreign[1]) / sum(roots)) / 2
+    assert found.tolist() == pytest.approx([expected])
+
+
+def test_a_sample_beside_which_nothing_lies_costs_nothing() -> None:
+    logits = torch.ones(2, 1, 1, 2, requires_grad=True)
+    touching = torch.tensor([[[[0.0, 0.0]]], [[[1.0, 0.0]]]])
+    loss = segment_loss(
+        logits, torch.ones_like(logits), torch.zeros_like(touching), touching=touching, config=LossConfig(name="bce")
+    )
+    loss.sum().backward()
+    assert loss[0].item() == 0
+    assert loss[1].item() == pytest.approx(math.log(1 + math.e))
+    assert logits.grad is not None
+    assert logits.grad.flatten().tolist() == pytest.approx([0, 0, 1 / (1 + math.exp(-1)), 0])

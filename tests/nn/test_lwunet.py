@@ -149,3 +149,19 @@ def test_no_loop_is_refused() -> None:
 def test_a_configuration_without_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="context must be >= 0 and loops >= 1, not -1 and 4"):
         LWUNetConfig(context=-1)
+
+
+def test_the_boundary_and_the_image_standardised_go_in_where_they_are_wanted() -> None:
+    torch.manual_seed(3)
+    network = LWUNet(LWUNetConfig(context=0, loops=1, boundary=True, standardise=True))
+    image, seed, confidence, none = inputs(12, context=0)
+    boundary = (torch.rand(1, 12, 12, 12, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    with torch.inference_mode():
+        logits, _ = network(image, seed, confidence, none, boundary)
+        brighter, _ = network(image * 0.5 + 20, seed, confidence, none, boundary)
+    plain = (image - image.mean()) / image.std(correction=0), seed, confidence, boundary.unsqueeze(1)
+    expected, _ = reference(as_arrays(network), plain, loops=1)
+    assert np.abs(logits[0].numpy() - expected).max() < 1e-4
+    assert torch.allclose(logits, brighter, atol=1e-4)
+    with pytest.raises(ValueError, match="needs the boundary channel"):
+        network(image, seed, confidence, none)

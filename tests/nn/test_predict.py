@@ -15,6 +15,7 @@ from ewval.core.graph import build_graph
 from ewval.core.views import GraphView, VolumeView, view_volume
 from ewval.nn.answers import judge, to_document
 from ewval.nn.architectures import build_network
+from ewval.nn.join_rule import JoinRule
 from ewval.nn.looks import ALL_FLIPS, voxel_maps
 from ewval.nn.network import Network
 from ewval.nn.predict import TaskPrediction, predict_samples
@@ -207,3 +208,43 @@ def test_consensus_segments_far_from_the_seed_are_listed_too():
     assert FAR not in {s.id for s in prediction.segments}
     listed = {s.id: s.verdict for s in judge(prediction, consensus=[SEED, FAR]).segments}
     assert listed[FAR] == "reject"
+
+
+def joining(model: Model, *, network: float = 1.0, offset: float = 0.0) -> Model:
+    rule = JoinRule(network, 0.0, offset).to_card()
+    return replace(model, card=replace(model.card, loops=9, joining={"full": rule, "packed": rule}))
+
+
+def test_a_model_that_joins_takes_segments_by_what_its_network_says_near_the_object():
+    (prediction,) = predict(joining(bright(add=0.5, maybe=0.3), offset=0.1), [make_sample()])
+    # Beyond the grey slab nothing is a candidate: growth did not get there.
+    assert {s.id: s.verdict for s in prediction.segments} == {NEXT: "add", UNSURE: "maybe"}
+    further = predict(joining(bright(add=0.4, maybe=0.3), offset=0.1), [make_sample()])[0]
+    assert further.add == (NEXT, UNSURE)
+    assert {s.id: s.verdict for s in further.segments}[FAR] == "reject"
+
+
+def test_a_joined_segment_is_no_surer_than_what_it_rests_on():
+    image = make_sample().image.copy()
+    image[32:48] = 250  # brighter than what leads there
+    (prediction,) = predict(joining(bright(add=0.2, maybe=0.1), network=0.2), [replace(make_sample(), image=image)])
+    chances = {s.id: s.probability for s in prediction.segments}
+    assert chances[UNSURE] == chances[NEXT]
+
+
+def test_joining_is_the_same_in_any_batch_and_counts_looks():
+    model = joining(bright(add=0.5, maybe=0.3), offset=0.5)
+    samples = [make_sample(1), make_sample(2)]
+    alone, together = predict(model, samples), predict(model, samples[::-1], batch_size=2)[::-1]
+    for one, other in zip(alone, together, strict=True):
+        assert to_document(judge(one, consensus=None)) == to_document(judge(other, consensus=None))
+    (short,) = predict(model, samples[:1], loops=1)
+    assert (short.add, alone[0].add) == ((NEXT,), (NEXT, UNSURE))
+
+
+def test_flips_widen_what_a_joining_model_is_unsure_of():
+    leaning = joining(bright(slope=8.0, add=0.5, maybe=0.3))
+    (plain,) = predict(leaning, [make_sample()])
+    (mirrored,) = predict(leaning, [make_sample()], tta=True)
+    assert plain.table.spread.max() == 0
+    assert mirrored.table.spread.max() > 0

@@ -23,11 +23,18 @@ def train(
     data: options.Data = options.DATA_DEFAULT,
     arch: Annotated[str, typer.Option(help="lwunet or rsunet.")] = "lwunet",
     widths: Annotated[str | None, typer.Option(help="rsunet: channels by level, such as 16,32,48,64.")] = None,
+    boundary: Annotated[bool, typer.Option("--boundary", help="lwunet: the segments' boundaries as input.")] = False,
+    standardise: Annotated[
+        bool, typer.Option("--standardise", help="lwunet: image at zero mean and unit variance.")
+    ] = False,
     init: Annotated[str | None, typer.Option(help="Begin with this model's weights.", metavar="NAME|PATH")] = None,
     loss: Annotated[str, typer.Option(help="bayes, sampled or bce.")] = "bayes",
     every_loop: Annotated[bool, typer.Option("--every-loop", help="Loss on all loops, not the last alone.")] = False,
     seed_weight: Annotated[float, typer.Option(min=0, help="Weight of the seed's own voxels.")] = 1.0,
     target_weight: Annotated[float, typer.Option(min=0, help="Weight of the voxels to be added.")] = 1.0,
+    segment_loss: Annotated[
+        bool, typer.Option("--segment-loss", help="Loss on segments that touch the seed; needs --vary-seed.")
+    ] = False,
     erosion: Annotated[int, typer.Option(min=0, help="Leave out the target's outer voxels, this deep.")] = 0,
     loops: Annotated[int, typer.Option(min=1, help="Runs over the network's own answer.")] = DEFAULT_LOOPS,
     context: Annotated[int, typer.Option(min=0, help="Ancestors' masks among the inputs.")] = DEFAULT_CONTEXT,
@@ -36,6 +43,10 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Tasks a step, all processes together.")] = 16,
     sample_fraction: Annotated[float, typer.Option(help="Share of the tasks that an epoch draws.")] = 0.25,
     extend_only: Annotated[bool, typer.Option("--extend-only", help="Only tasks with something to add.")] = False,
+    vary_seed: Annotated[
+        int, typer.Option(min=0, help="Seeds drawn from each answer an epoch, any part of it; 0: the task's own.")
+    ] = 0,
+    crop: Annotated[int | None, typer.Option(min=4, help="Packed voxels along a sample's edge.")] = None,
     fold: Annotated[int | None, typer.Option(min=0, help="Use split-FOLD.json.")] = None,
     optimizer: Annotated[str, typer.Option(help="adam or adamw.")] = "adam",
     learning_rate: Annotated[float, typer.Option(help="Before the schedule.")] = 1e-3,
@@ -83,14 +94,18 @@ def _request(chosen: dict[str, Any]) -> "RunRequest":
     from ewval.nn.run import RunRequest
     from ewval.nn.task_source import SourceRequest
 
+    if chosen["segment_loss"] and not chosen["vary_seed"]:
+        raise UsageError("--segment-loss goes with --vary-seed")
     try:
         return RunRequest(
             data=options.data_folder(chosen["data"], must_exist=True).root,
             run=_run_folder(chosen["run"]),
             train=_train_config(chosen),
             plan=FitPlan(epochs=chosen["epochs"], steps=chosen["steps"], patience=chosen["patience"]),
-            source=SourceRequest(**_pick(chosen, "context batch_size sample_fraction fold extend_only workers seed")),
-            network={} if chosen["widths"] is None else {"widths": _widths(chosen["widths"], arch=chosen["arch"])},
+            source=SourceRequest(
+                **_pick(chosen, "context batch_size sample_fraction fold extend_only vary_seed crop workers seed")
+            ),
+            network=_network(chosen),
             **_pick(chosen, "arch init resume deterministic device tensorboard"),
         )
     except ValueError as error:
@@ -111,7 +126,11 @@ def _train_config(chosen: dict[str, Any]) -> Any:
     if chosen["augment"] not in augments:
         raise UsageError(f"--augment {chosen['augment']} is none of {', '.join(augments)}")
     return TrainConfig(
-        loss=LossConfig(name=chosen["loss"], **_pick(chosen, "every_loop seed_weight target_weight erosion")),
+        loss=LossConfig(
+            name=chosen["loss"],
+            segments=chosen["segment_loss"],
+            **_pick(chosen, "every_loop seed_weight target_weight erosion"),
+        ),
         optimizer=OptimizerConfig(
             name=chosen["optimizer"],
             warmup_steps=chosen["warmup"],
@@ -120,6 +139,17 @@ def _train_config(chosen: dict[str, Any]) -> Any:
         augment=augments[chosen["augment"]],
         **_pick(chosen, "loops precision recompute parts seed"),
     )
+
+
+def _network(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the network's configuration that the options change."""
+    is_light = chosen["arch"] == "lwunet"
+    fields: dict[str, Any] = {key: True for key in ("boundary", "standardise") if chosen[key]}
+    if fields and not is_light:
+        raise UsageError(f"--{next(iter(fields))} goes with --arch lwunet; rsunet always has it")
+    if chosen["widths"] is not None:
+        fields["widths"] = _widths(chosen["widths"], arch=chosen["arch"])
+    return fields
 
 
 def _pick(chosen: dict[str, Any], names: str) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Sample:
         context: bool [p, 64, 64, 64], answers of the p nearest ancestors in this cube's frame, oldest first; zeros
             where there is none, where it does not reach this cube, or where either place is unknown.
         target: bool [64, 64, 64], the answer with the seed; None without one.
+        touching: uint8 [64, 64, 64], near the seed the number of a segment that touches it, from 1 on; 0 elsewhere.
+            None where it is not asked for.
     """
 
     task: int
@@ -69,6 +71,7 @@ class Sample:
     confidence: npt.NDArray[np.float32]
     context: Mask
     target: Mask | None
+    touching: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

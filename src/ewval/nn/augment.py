@@ -72,12 +72,14 @@ def part(batch: Batch, which: slice) -> Batch:
         context=batch.context[which],
         boundary=batch.boundary[which],
         target=None if batch.target is None else batch.target[which],
+        touching=None if batch.touching is None else batch.touching[which],
     )
 
 
 def join(batches: list[Batch]) -> Batch:
     """Return one batch of all samples of `batches`."""
     targets = [batch.target for batch in batches if batch.target is not None]
+    touching = [batch.touching for batch in batches if batch.touching is not None]
     return Batch(
         tasks=torch.cat([batch.tasks for batch in batches]),
         image=torch.cat([batch.image for batch in batches]),
@@ -86,6 +88,7 @@ def join(batches: list[Batch]) -> Batch:
         context=torch.cat([batch.context for batch in batches]),
         boundary=torch.cat([batch.boundary for batch in batches]),
         target=torch.cat(targets) if len(targets) == len(batches) else None,
+        touching=torch.cat(touching) if len(touching) == len(batches) else None,
     )
 
 
@@ -176,6 +179,7 @@ def shift_sections(batch: Batch, generator: torch.Generator) -> Batch:
         context=shifted(batch.context, 0.0),
         boundary=shifted(batch.boundary, 1.0),
         target=None if batch.target is None else shifted(batch.target, 0.0),
+        touching=None if batch.touching is None else shifted(batch.touching, 0.0),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ewval.core.constants import DEFAULT_CONTEXT, DEFAULT_LOOPS, FACTOR
 from ewval.core.errors import DamagedError
+from ewval.nn.join_rule import join_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class ModelCard:
         maybe_threshold: A segment at least this probable, but below the other, is to be looked at.
         config: Fields of the architecture's configuration.
         head: Configuration of the segment head that stands beside the network, or None.
+        joining: For a network that decides segment by segment: the rules of `ewval.nn.join_rule` for a graph at full
+            resolution and in the packed cube. None where voxels are pooled after the last loop.
         description: One plain sentence: what it is good for, and what not.
         data: What it was trained on.
         training: How it was trained.
@@ -44,6 +47,7 @@ class ModelCard:
     maybe_threshold: float = 0.25
     config: Mapping[str, Any] = field(default_factory=dict)
     head: Mapping[str, Any] | None = None
+    joining: Mapping[str, Any] | None = None
     description: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class ModelCard:
             raise ValueError("thresholds must be in [0, 1], maybe not above add")
         if self.temperature <= 0 or self.loops < 1 or self.factor < 1 or self.context < 0:
             raise ValueError("temperature must be > 0; loops and factor >= 1; context >= 0")
+        if self.joining is not None:
+            join_rules(self.joining)
 
     def to_json(self) -> str:
         """Return the card as a JSON document."""

@@ -6,7 +6,7 @@ is decoded once, and yet mixes the tasks of many volumes in every batch.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,8 @@ class Batch:
         context: float32 [n, p, 64, 64, 64], 0 or 1, oldest ancestor first.
         boundary: float32 [n, 64, 64, 64], 1 where the segment id is 0 or differs from a face neighbour's.
         target: float32 [n, 64, 64, 64], 0 or 1; None unless every sample has one.
+        touching: float32 [n, 64, 64, 64], number of the segment that touches the seed, from 1 on, near the seed; 0
+            elsewhere. None unless every sample has it.
     """
 
     tasks: torch.Tensor
@@ -46,6 +48,7 @@ class Batch:
     context: torch.Tensor
     boundary: torch.Tensor
     target: torch.Tensor | None
+    touching: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -72,6 +75,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 def collate_bytes(samples: Sequence[Sample]) -> Batch:
     """Return `samples`, at least one, as one batch of uint8, in which all its values are exact."""
     targets = [sample.target for sample in samples if sample.target is not None]
+    touching = [sample.touching for sample in samples if sample.touching is not None]
     return Batch(
         tasks=torch.tensor([sample.task for sample in samples], dtype=torch.int64),
         image=_bytes([sample.image for sample in samples]),
@@ -80,6 +84,7 @@ def collate_bytes(samples: Sequence[Sample]) -> Batch:
         context=_bytes([sample.context for sample in samples]),
         boundary=_bytes([boundary_of(sample.labels) for sample in samples]),
         target=_bytes(targets) if len(targets) == len(samples) else None,
+        touching=_bytes(touching) if len(touching) == len(samples) else None,
     )
 
 
@@ -109,6 +114,24 @@ def _pair(axis: int, ndim: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     before, after = [slice(None)] * ndim, [slice(None)] * ndim
     before[axis], after[axis] = slice(None, -1), slice(1, None)
     return tuple(before), tuple(after)
+
+
+class Samples(Protocol):
+    """Samples by position, each of some volume."""
+
+    @property
+    def task_ids(self) -> Int64s:
+        """The tasks that they come from."""
+
+    @property
+    def volumes(self) -> Int64s:
+        """Volume of each sample, int64 [n]."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    def __getitem__(self, position: int, /) -> Sample:
+        """Return a sample."""
 
 
 class TaskDataset(Dataset[Sample]):
@@ -144,6 +167,8 @@ class SamplerConfig:
         streams: Worker processes of the loader; consecutive batches come from volumes of different streams, so that
             each volume is decoded by one worker.
         mix: Volumes whose tasks are mixed.
+        turns: Positions of a later epoch go on counting, by the number of samples an epoch: for data sets whose samples
+            are drawn anew each time.
 
     Raises:
         UsageError: A value that makes no sense.
@@ -156,6 +181,7 @@ class SamplerConfig:
     shard: int = 0
     streams: int = 1
     mix: int = DEFAULT_MIX
+    turns: bool = False
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.shards, self.streams, self.mix) < 1:
@@ -204,7 +230,8 @@ class VolumeSampler(Sampler[list[int]]):
         mine = self._arc(epoch)
         generator = _generator(self.config.seed, epoch + 1, self.config.shard)
         streams = [self._mixed(part, generator) for part in np.array_split(mine, self.config.streams)]
-        return _deal(streams, self.config.batch_size)
+        first = epoch * len(self.volumes) if self.config.turns else 0
+        return [[first + position for position in batch] for batch in _deal(streams, self.config.batch_size)]
 
     def _arc(self, epoch: int) -> Int64s:
         length = self._shard_length
@@ -262,9 +289,7 @@ def _deal(streams: list[Int64s], size: int) -> list[list[int]]:
     return [batch.tolist() for batch in [*dealt, *(rest[i : i + size] for i in range(0, len(rest), size))]]
 
 
-def make_loader(
-    dataset: TaskDataset, sampler: VolumeSampler, *, workers: int = 0, pin: bool = False
-) -> DataLoader[Batch]:
+def make_loader(dataset: Samples, sampler: VolumeSampler, *, workers: int = 0, pin: bool = False) -> DataLoader[Batch]:
     """Return batches in the sampler's order; workers live as long as the loader and keep their decoded volumes."""
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # the loader yields what `collate` returns

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
+from ewval.core.cube import Sample
 from ewval.core.doubts import BLACK_VALUE
 from ewval.core.pooling import Pooling
 from ewval.core.segments import DECIMALS, SegmentScore, SegmentTable, Thresholds, Verdict, decide
 from ewval.core.views import GraphView, Resolution, VolumeView
-from ewval.nn.looks import VoxelMaps
+from ewval.nn.join_rule import join_rules
+from ewval.nn.joining import Joined, Scene, join, looking
+from ewval.nn.looks import Flip, VoxelMaps
 from ewval.nn.weights import Model
 
 
@@ -35,20 +39,31 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """How networks look: loops (None: as their cards say), mirrorings of the cube, and where they are."""
+
+    loops: int | None
+    flips: Sequence[Flip]
+    device: torch.device | str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What there is to decide a task with.
 
     Args:
         maps: What each model says of every voxel.
         view: The segments of the volume.
-        image: uint8 64^3.
+        sample: The task's cube.
         seed: Segments that were given.
+        asked: How networks look.
     """
 
     maps: Sequence[VoxelMaps]
     view: VolumeView
-    image: NDArray[np.uint8]
+    sample: Sample
     seed: Sequence[int]
+    asked: Asked
 
     @property
     def inside(self) -> NDArray[np.float64]:
@@ -59,7 +74,7 @@ class Evidence:
     @property
     def dark(self) -> NDArray[np.float64]:
         """Share of each segment's voxels where the image is black, by position in the view."""
-        return self.view.pooling.share(self.image <= BLACK_VALUE)
+        return self.view.pooling.share(self.sample.image <= BLACK_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +88,7 @@ class _Opinion:
 
 
 def decide_by_voxels(models: Sequence[Model], evidence: Evidence) -> Decision:
-    """Return the decision of models without a segment head: voxels pooled, then growth over touching segments.
+    """Return the decision of models that speak of voxels: these pooled, then growth over touching segments.
 
     The probability of a segment is the mean over models of the mean over looks; the spread is between all of these.
     """
@@ -93,15 +108,12 @@ def decide_by_voxels(models: Sequence[Model], evidence: Evidence) -> Decision:
     return Decision(table, segments, view.resolution, thresholds)
 
 
-def decide_by_heads(models: Sequence[Model], evidence: Evidence, graph: GraphView) -> Decision:
-    """Return the decision where a model has a segment head: the head says itself what it adds.
+def decide_by_segments(models: Sequence[Model], evidence: Evidence, graph: GraphView) -> Decision:
+    """Return the decision where a model decides over the segment graph: it says itself what it adds.
 
     Of several models, more than half must add a segment; probabilities are means.
     """
-    opinions = [
-        _by_head(model, graph, seed=evidence.seed) if model.head is not None else _by_voxels(model, maps, evidence)
-        for model, maps in zip(models, evidence.maps, strict=True)
-    ]
+    opinions = [_opinion(model, maps, evidence, graph) for model, maps in zip(models, evidence.maps, strict=True)]
     probability = np.stack([opinion.probability for opinion in opinions])
     spread = np.sqrt(np.stack([o.spread**2 for o in opinions]).mean(axis=0) + probability.var(axis=0))
     ids, thresholds, pooling = graph.graph.ids, _thresholds(models), evidence.view.pooling
@@ -117,7 +129,7 @@ def decide_by_heads(models: Sequence[Model], evidence: Evidence, graph: GraphVie
     candidates[list(evidence.seed)] = False
     added = np.mean([opinion.added for opinion in opinions], axis=0) > 0.5
     verdicts = _verdicts(table, candidates=candidates, added=added, thresholds=thresholds)
-    image = evidence.image
+    image = evidence.sample.image
     painted = pooling.paint(table.dense(table.probability)[pooling.ids], size=image.size).reshape(image.shape)
     return Decision(table, table.scores(verdicts), graph.resolution, thresholds, painted)
 
@@ -129,16 +141,44 @@ def _verdicts(
     return {int(i): "add" if added[i] else "maybe" if is_unsure[i] else "reject" for i in np.flatnonzero(candidates)}
 
 
-def _by_head(model: Model, graph: GraphView, *, seed: Sequence[int]) -> _Opinion:
-    answer = model.head.score(graph.graph, seed)
+def _opinion(model: Model, maps: VoxelMaps, evidence: Evidence, graph: GraphView) -> _Opinion:
+    if model.head is not None:
+        answer = model.head.score(graph.graph, evidence.seed)
+        return _of_candidates(answer.ids, answer.probability, answer.chosen, seed=evidence.seed)
+    if model.card.joining is not None:
+        joined = _join(model, evidence, graph)
+        return _of_candidates(joined.ids, joined.probability, joined.added, seed=evidence.seed, spread=joined.spread)
+    return _by_voxels(model, maps, evidence)
+
+
+def _of_candidates(
+    ids: NDArray[np.int64],
+    chances: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    *,
+    seed: Sequence[int],
+    spread: NDArray[np.float64] | float = 0.0,
+) -> _Opinion:
     empty = np.zeros(SEGMENT_ID_COUNT)
-    probability, candidates, added = empty.copy(), empty.astype(bool), empty.astype(bool)
-    probability[answer.ids] = answer.probability
+    probability, deviation, candidates, added = empty.copy(), empty.copy(), empty.astype(bool), empty.astype(bool)
+    probability[ids], deviation[ids], candidates[ids] = chances, spread, True
     probability[list(seed)] = 1.0
-    candidates[answer.ids] = True
-    added[answer.ids[answer.chosen]] = True
+    added[ids[chosen]] = True
     added[list(seed)] = True
-    return _Opinion(probability, empty, candidates, added)
+    return _Opinion(probability, deviation, candidates, added)
+
+
+def _join(model: Model, evidence: Evidence, graph: GraphView) -> Joined:
+    card, sample, asked = model.card, evidence.sample, evidence.asked
+    assert card.joining is not None
+    return join(
+        looking(model, sample, flips=asked.flips, device=asked.device),
+        Scene(evidence.view, graph, sample.labels, sample.seed),
+        evidence.seed,
+        rule=join_rules(card.joining)[graph.resolution],
+        least=card.add_threshold,
+        loops=card.loops if asked.loops is None else asked.loops,
+    )
 
 
 def _by_voxels(model: Model, maps: VoxelMaps, evidence: Evidence) -> _Opinion:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ewval.core.errors import ExtraError
-from ewval.nn.lwunet import LWUNet, check_context, check_size
+from ewval.nn.lwunet import LWUNet, fixed_inputs
 from ewval.nn.network import Network
 
 
@@ -93,11 +93,9 @@ class PlainLWUNet(Network):
         self.config = network.config
         self.layers = network
 
-    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Tensor:  # noqa: ARG002 - not among this network's inputs
-        """Return image and context side by side, [n, 1 + p, z, y, x]."""
-        check_size(image, multiple=4)
-        check_context(context, expected=self.config.context)
-        return torch.cat([image.unsqueeze(1), context], dim=1)
+    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Tensor:  # noqa: ARG002 - the seed changes with each loop
+        """Return what no loop changes side by side, [n, c, z, y, x]."""
+        return torch.cat(fixed_inputs(self.config, image, context, boundary), dim=1)
 
     def step(self, fixed: Tensor, seed: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and sigma [n, 1, z, y, x] of one loop."""

@@ -14,6 +14,8 @@ from torch import Tensor
 LossName = Literal["bayes", "sampled", "bce"]
 LOSS_NAMES: tuple[LossName, ...] = ("bayes", "sampled", "bce")
 DEFAULT_SAMPLES = 10
+TOUCHING_COUNT = 256
+"""Numbers of segments in `Batch.touching`, 0 for none among them."""
 PROBIT_FACTOR = math.pi / 8
 """Matches the slopes of the logistic and the normal distribution function (MacKay 1992, evidence framework)."""
 
@@ -87,6 +89,8 @@ class LossConfig:
         target_weight: Weight of the target's voxels outside the seed.
         erosion: Voxels of the target within this distance of its surface count for nothing, since labels are least
             sure there.
+        segments: Judge segments that touch the seed by their mean log-odds near it, instead of voxels: what the
+            decision will look at. The three settings above then count for nothing.
     """
 
     name: LossName = "bayes"
@@ -95,6 +99,7 @@ class LossConfig:
     seed_weight: float = 1.0
     target_weight: float = 1.0
     erosion: int = 0
+    segments: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in LOSS_NAMES:
@@ -134,6 +139,38 @@ def sample_loss(
     voxels = _voxel_loss(logits.float(), sigma.float(), target, config=config, noise=noise)
     axes = tuple(range(1, voxels.ndim))
     return (voxels * weights).sum(axes) / weights.sum(axes).clamp_min(1e-6)
+
+
+def segment_loss(logits: Tensor, sigma: Tensor, target: Tensor, *, touching: Tensor, config: LossConfig) -> Tensor:
+    """Return the loss of each sample over the segments that touch its seed, [n]; 0 where none does.
+
+    A segment's log-odds are the mean over its voxels; it counts by the root of their number. What belongs to the neuron
+    and what does not count alike in a sample that holds both.
+
+    Args:
+        logits: Float [n, z, y, x], as `sigma`, `target` and `touching`.
+        sigma: At least 1.
+        target: 0 or 1.
+        touching: Number of the segment, from 1 on; 0 where there is none to judge.
+        config: Which loss; `sampled` is taken by its closed form.
+    """
+    meant = predictive_logit(logits.float(), sigma.float(), loss=config.name)
+    count = len(logits)
+    offset = torch.arange(count, device=logits.device).view(-1, 1, 1, 1) * TOUCHING_COUNT
+    place = (touching.long() + offset).reshape(-1)
+
+    def summed(values: Tensor) -> Tensor:
+        sums = values.new_zeros(count * TOUCHING_COUNT).index_add(0, place, values.reshape(-1))
+        return sums.view(count, TOUCHING_COUNT)[:, 1:]
+
+    voxels = summed(torch.ones_like(meant))
+    truth = (summed(target) > 0.5 * voxels).to(meant.dtype)
+    losses = bce(summed(meant) / voxels.clamp_min(1), truth)
+    weights = voxels.sqrt()
+    parts = [weights * truth, weights * (1 - truth)]
+    means = [(losses * part).sum(1) / part.sum(1).clamp_min(1e-6) for part in parts]
+    classes = sum((part.sum(1) > 0).to(meant.dtype) for part in parts)
+    return (means[0] + means[1]) / torch.as_tensor(classes).clamp_min(1)
 
 
 def _voxel_loss(logits: Tensor, sigma: Tensor, target: Tensor, *, config: LossConfig, noise: Tensor | None) -> Tensor:

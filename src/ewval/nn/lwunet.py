@@ -30,14 +30,28 @@ SIZE_MULTIPLE = 4
 
 @dataclass(frozen=True, slots=True)
 class LWUNetConfig:
-    """How `LWUNet` is built: masks of `context` ancestors among its inputs, `loops` runs by default."""
+    """How `LWUNet` is built; the defaults are those of the published weights.
+
+    Args:
+        context: Ancestors' masks among the inputs.
+        loops: Runs over its own answer by default.
+        boundary: Whether the segments' boundaries are among the inputs.
+        standardise: Whether the image is brought to zero mean and unit variance first.
+    """
 
     context: int = DEFAULT_CONTEXT
     loops: int = DEFAULT_LOOPS
+    boundary: bool = False
+    standardise: bool = False
 
     def __post_init__(self) -> None:
         if self.context < 0 or self.loops < 1:
             raise ValueError(f"context must be >= 0 and loops >= 1, not {self.context} and {self.loops}")
+
+    @property
+    def fixed_channels(self) -> int:
+        """Input channels that no loop changes: image, ancestors, boundary."""
+        return 1 + self.context + int(self.boundary)
 
 
 class Fixed(NamedTuple):
@@ -51,7 +65,7 @@ class Fixed(NamedTuple):
 
 
 class LWUNet(Network):
-    """Five input channels (image, two ancestors, seed, confidence), 147,218 parameters; `boundary` is not used.
+    """Five input channels (image, two ancestors, seed, confidence) unless configured otherwise, 147,218 parameters.
 
     Source: reference implementation eyewire_validator (Brian Lim, 2019), `lwunet(n_grams=3, loops=4)`.
     """
@@ -62,25 +76,24 @@ class LWUNet(Network):
         super().__init__()
         self.config = config or LWUNetConfig()
         # The names are those of the published state dict.
-        self.c1 = nn.Conv3d(self.config.context + 3, 16, 3, padding=1)
+        self.c1 = nn.Conv3d(self.config.fixed_channels + 2, 16, 3, padding=1)
         self.c2 = nn.Conv3d(16, 32, 3, padding=1)
         self.rc1 = nn.ConvTranspose3d(32, 32, 4, stride=2, padding=1)
         self.rc2 = nn.ConvTranspose3d(64, 16, 4, stride=2, padding=1)
         self.logits = nn.Conv3d(32, 1, 1)
         self.variance = nn.Conv3d(32, 1, 1)
 
-    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Fixed:  # noqa: ARG002 - not among this network's inputs
-        """Return the kernels for all loops, and image and context through their part of the first convolution.
+    def prepare(self, image: Tensor, seed: Tensor, context: Tensor, boundary: Tensor | None) -> Fixed:  # noqa: ARG002 - the seed changes with each loop
+        """Return the kernels for all loops, and what does not change through their part of the first convolution.
 
         A convolution is linear, so its input channels may be summed in two parts, of which one serves all loops.
 
         Raises:
-            ValueError: An edge is not a multiple of 4, or the number of ancestors is not the configured one.
+            ValueError: An edge is no multiple of 4, there are more or fewer ancestors than configured, or no boundary.
         """
-        check_size(image, multiple=SIZE_MULTIPLE)
-        check_context(context, expected=self.config.context)
-        first = self.c1.weight[:, : 1 + self.config.context], self.c1.weight[:, 1 + self.config.context :]
-        inputs = to_phases(padded([image.unsqueeze(1), context]))
+        channels = self.config.fixed_channels
+        first = self.c1.weight[:, :channels], self.c1.weight[:, channels:]
+        inputs = to_phases(padded(fixed_inputs(self.config, image, context, boundary)))
         heads = torch.cat([self.logits.weight, self.variance.weight])[:, :, 0, 0, 0]  # [2, 32]
         return Fixed(
             features=convolve(inputs, phase_kernel(first[0]), self.c1.bias),  # [n, 8 * 16, z/2, y/2, x/2]
@@ -104,6 +117,29 @@ class LWUNet(Network):
         assert self.logits.bias is not None
         assert self.variance.bias is not None
         return both_heads[:, :1] + self.logits.bias, F.softplus(both_heads[:, 1:] + self.variance.bias) + 1.0
+
+
+def fixed_inputs(config: LWUNetConfig, image: Tensor, context: Tensor, boundary: Tensor | None) -> list[Tensor]:
+    """Return the inputs that no loop changes, [n, c, z, y, x] each: image, ancestors, boundary where it is wanted.
+
+    Raises:
+        ValueError: As `LWUNet.prepare` says.
+    """
+    check_size(image, multiple=SIZE_MULTIPLE)
+    check_context(context, expected=config.context)
+    inputs = [(standardise(image) if config.standardise else image).unsqueeze(1), context]
+    if config.boundary:
+        if boundary is None:
+            raise ValueError("this network needs the boundary channel")
+        inputs.append(boundary.unsqueeze(1))
+    return inputs
+
+
+def standardise(image: Tensor) -> Tensor:
+    """Return `image` [n, z, y, x] with zero mean and unit variance in each cube; a flat cube becomes zeros."""
+    mean = image.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = image.std(dim=(1, 2, 3), keepdim=True, correction=0)
+    return (image - mean) / deviation.clamp_min(1e-3)
 
 
 def check_size(image: Tensor, *, multiple: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ewval.core.cube import Sample
 from ewval.core.segments import SegmentScore, SegmentTable, Thresholds, review_priority
 from ewval.core.views import Resolution, ViewSource, VolumeSource
-from ewval.nn.decisions import Decision, Evidence, decide_by_heads, decide_by_voxels
+from ewval.nn.decisions import Asked, Decision, Evidence, decide_by_segments, decide_by_voxels
 from ewval.nn.looks import ALL_FLIPS, NO_FLIP, VoxelMaps, voxel_maps
 from ewval.nn.weights import Model
 
@@ -102,18 +102,20 @@ def predict_samples(
     """
     models = [model] if isinstance(model, Model) else list(model)
     flips = ALL_FLIPS if tta else NO_FLIP
+    asked = Asked(loops, flips, device)
     stream = iter(samples)
     while group := list(islice(stream, batch_size)):
         maps = [
-            voxel_maps(m, group, loops=loops, flips=flips, device=device, batch_size=batch_size)
-            if m.head is None
-            else [_blank(sample) for sample in group]
+            [_blank(sample) for sample in group]
+            if m.by_segments
+            else voxel_maps(m, group, loops=loops, flips=flips, device=device, batch_size=batch_size)
             for m in models
         ]
         for sample, of_sample in zip(group, zip(*maps, strict=True), strict=True):
             seed = _seed_shown(sample) if seeds is None else seeds(sample.task)
             ids = tuple(sorted(int(i) for i in seed))
-            decision = _decide(models, sample, maps=of_sample, sources=sources, seed=ids)
+            evidence = Evidence(of_sample, sources.view(sample.volume, sample.labels), sample, ids, asked)
+            decision = _decide(models, evidence, sources)
             yield _prediction(models, sample, maps=of_sample, decision=decision, seed=ids, loops=loops)
 
 
@@ -122,13 +124,11 @@ def model_name(models: Sequence[Model]) -> str:
     return "+".join(m.card.name for m in models)
 
 
-def _decide(
-    models: Sequence[Model], sample: Sample, *, maps: Sequence[VoxelMaps], sources: ViewSource, seed: Sequence[int]
-) -> Decision:
-    evidence = Evidence(maps, sources.view(sample.volume, sample.labels), sample.image, seed)
-    if all(model.head is None for model in models):
+def _decide(models: Sequence[Model], evidence: Evidence, sources: ViewSource) -> Decision:
+    if not any(model.by_segments for model in models):
         return decide_by_voxels(models, evidence)
-    return decide_by_heads(models, evidence, sources.graph(sample.volume, sample.image, sample.labels))
+    sample = evidence.sample
+    return decide_by_segments(models, evidence, sources.graph(sample.volume, sample.image, sample.labels))
 
 
 def _blank(sample: Sample) -> VoxelMaps:

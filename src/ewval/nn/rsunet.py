@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ewval.core.constants import DEFAULT_CONTEXT, ELSEWHERE_CONFIDENCE, VOXEL_SIZE_NM
-from ewval.nn.lwunet import check_context, check_size
+from ewval.nn.lwunet import check_context, check_size, standardise
 from ewval.nn.network import Network
 from ewval.nn.phases import PHASES, from_phases, to_phases
 
@@ -173,13 +173,6 @@ class RSUNet(Network):
         unfolded = from_phases(outputs) if self.config.is_patched else outputs  # [n, 2, z, y, x]
         logits, spread = unfolded.chunk(2, dim=1)
         return logits, F.softplus(spread) + 1.0
-
-
-def standardise(image: Tensor) -> Tensor:
-    """Return `image` [n, z, y, x] with zero mean and unit variance in each cube; a flat cube becomes zeros."""
-    mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    deviation = image.std(dim=(1, 2, 3), keepdim=True, correction=0)
-    return (image - mean) / deviation.clamp_min(1e-3)
 
 
 def _repeat(features: Tensor, *, stride: Triple) -> Tensor:

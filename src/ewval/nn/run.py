@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,19 @@ import torch
 from ewval.core.errors import ExtraError, MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.progress import SILENT, Progress
+from ewval.core.views import VolumeSource
 from ewval.nn.architectures import build_network
 from ewval.nn.card import ModelCard
 from ewval.nn.devices import pick_device
 from ewval.nn.distributed import Team, join_team
 from ewval.nn.fit import Board, Fit, FitPlan, FitSummary
+from ewval.nn.fit_join import fit_joining, tune_least
+from ewval.nn.joining import JOIN_LOOPS
 from ewval.nn.network import Network
 from ewval.nn.run_folder import RunFolder, check_same_run, write_config
-from ewval.nn.task_source import SourceRequest, Sources, open_sources
+from ewval.nn.task_source import SourceRequest, Sources, fitting_parts, open_sources, tuning_tasks
 from ewval.nn.train import TrainConfig, Trainer
-from ewval.nn.weights import load_model
+from ewval.nn.weights import load_model, save_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,33 @@ def train_run(request: RunRequest, *, progress: Progress = SILENT) -> RunSummary
     with join_team(pick_device(request.device)) as team:
         sources = open_sources(DataFolder(request.data), request.source, team=team)
         fit = _prepare(request, sources, team=team, progress=progress if team.is_first else SILENT)
-        return RunSummary(fit.run(), fit.folder.model, sources.tasks, sources.validation_tasks, team.is_first)
+        summary = fit.run()
+        if team.is_first and request.train.loss.segments and summary.why != "interrupted":
+            _complete(request, fit.folder.model, progress=progress)
+        return RunSummary(summary, fit.folder.model, sources.tasks, sources.validation_tasks, team.is_first)
+
+
+def _complete(request: RunRequest, path: Path, *, progress: Progress) -> None:
+    """Fit how a model of segments decides, unless that stands in its card already."""
+    device = pick_device(request.device)
+    if not path.is_file() or (model := load_model(path, device=device)).card.joining is not None:
+        return
+    data = DataFolder(request.data)
+    source, packed = VolumeSource(data), VolumeSource(data, full_resolution=False)
+    parts = fitting_parts(data, request.source)
+    rules = fit_joining(model, parts, [source, packed], device=device, progress=progress)
+    rule = rules.get("full", rules["packed"])
+    tasks = tuning_tasks(parts, seed=request.source.seed)
+    least = tune_least(model, rule, parts.builder, tasks, source, loops=JOIN_LOOPS, device=device, progress=progress)
+    card = replace(
+        model.card,
+        joining={"full": rule.to_card(), "packed": rules["packed"].to_card()},
+        loops=JOIN_LOOPS,
+        add_threshold=least,
+        maybe_threshold=least / 2,
+        description="Trained with `ewval train`; its thresholds come from the validation side, or the train side.",
+    )
+    save_model(path, replace(model, card=card))
 
 
 def _set_up_torch(request: RunRequest) -> None:

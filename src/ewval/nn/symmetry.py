@@ -49,7 +49,7 @@ def symmetries(*, keep_z: bool = True) -> tuple[Symmetry, ...]:
 
 
 def move(batch: Batch, symmetry: Symmetry) -> Batch:
-    """Return `batch` with image, seed, confidence, context, boundary and target moved by `symmetry` together."""
+    """Return `batch` with all its arrays moved by `symmetry` together."""
     return Batch(
         tasks=batch.tasks,
         image=symmetry(batch.image),
@@ -58,4 +58,5 @@ def move(batch: Batch, symmetry: Symmetry) -> Batch:
         context=symmetry(batch.context),
         boundary=symmetry(batch.boundary),
         target=None if batch.target is None else symmetry(batch.target),
+        touching=None if batch.touching is None else symmetry(batch.touching),
     )

@@ -19,7 +19,7 @@ from ewval.core.errors import DivergedError, MemoryShortError
 from ewval.nn.augment import AugmentConfig, augment, part
 from ewval.nn.data import Batch
 from ewval.nn.distributed import Team
-from ewval.nn.loss import LossConfig, probability, sample_loss, voxel_weights
+from ewval.nn.loss import LossConfig, probability, sample_loss, segment_loss, voxel_weights
 from ewval.nn.network import Network
 from ewval.nn.optimization import OptimizerConfig, RunningMean, build_optimizer, learning_rate
 
@@ -183,19 +183,19 @@ class Trainer:
                 recompute=config.recompute,
             )
         first = 0 if config.loss.every_loop else len(all_logits) - 1
-        weights = voxel_weights(batch.seed, batch.target, config.loss)
-        losses = [
-            sample_loss(
-                logits,
-                sigma,
-                batch.target,
-                weights=weights,
-                config=config.loss,
-                noise=draw_noise(batch, config, turn=turn, loop=first + index),
-            )
-            for index, (logits, sigma) in enumerate(zip(all_logits[first:], all_sigma[first:], strict=True))
-        ]
+        outputs = enumerate(zip(all_logits[first:], all_sigma[first:], strict=True), start=first)
+        losses = [self._loss(batch, logits, sigma, turn=turn, loop=loop) for loop, (logits, sigma) in outputs]
         return torch.stack(losses).mean(0)
+
+    def _loss(self, batch: Batch, logits: Tensor, sigma: Tensor, *, turn: int, loop: int) -> Tensor:
+        config = self.config.loss
+        assert batch.target is not None
+        if config.segments:
+            assert batch.touching is not None
+            return segment_loss(logits, sigma, batch.target, touching=batch.touching, config=config)
+        weights = voxel_weights(batch.seed, batch.target, config)
+        noise = draw_noise(batch, self.config, turn=turn, loop=loop)
+        return sample_loss(logits, sigma, batch.target, weights=weights, config=config, noise=noise)
 
     @torch.no_grad()
     def validate(self, batches: Iterable[Batch]) -> Validation:
@@ -218,7 +218,7 @@ class Trainer:
             batch.image, batch.seed, batch.confidence, batch.context, batch.boundary, loops=self.config.loops
         )
         chosen = probability(logits, sigma, loss=self.config.loss.name) > 0.5
-        outside = batch.seed < 0.5
+        outside = batch.seed < 0.5 if batch.touching is None else batch.touching > 0
         true = batch.target > 0.5
         met, either = chosen & true & outside, (chosen | true) & outside
         return [float(losses.sum()), float(len(batch.tasks)), float(met.sum()), float(either.sum())]

@@ -49,6 +49,11 @@ class Model:
     network: Network
     head: Any = None
 
+    @property
+    def by_segments(self) -> bool:
+        """Whether it decides over the segment graph, not over its own voxels pooled."""
+        return self.head is not None or self.card.joining is not None
+
 
 def load_model(name_or_path: str | Path | None = None, *, device: str | torch.device = "cpu") -> Model:
     """Return the model called so, on `device` and ready to predict.

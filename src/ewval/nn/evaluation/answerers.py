@@ -56,7 +56,7 @@ class ModelAnswerer:
             device=self.device,
             batch_size=self.batch_size,
         )
-        say = guess_of if self.model.head is None else painted
+        say = painted if self.model.by_segments else guess_of
         return [say(prediction, question) for prediction, question in zip(predictions, questions, strict=True)]
 
 
@@ -67,7 +67,7 @@ def guess_of(prediction: TaskPrediction, _: Question) -> Guess:
 
 
 def painted(prediction: TaskPrediction, question: Question) -> Guess:
-    """Return the prediction of a model whose segment head decides: its voxels say what their segments say."""
+    """Return the prediction of a model that decides by segments: its voxels say what their segments say."""
     chosen = named_segments(question, prediction.add)
     chance = prediction.table.dense(prediction.table.probability)
     chance[list(question.seed)] = 1.0

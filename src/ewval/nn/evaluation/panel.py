@@ -112,5 +112,16 @@ def _fingerprint(model: Model) -> dict[str, Any]:
     return {"sha256": digest.hexdigest(), **{key: card[key] for key in sorted(card) if key in _DECISIVE}}
 
 
-_DECISIVE = ("name", "arch", "loss", "loops", "context", "temperature", "add_threshold", "maybe_threshold", "head")
+_DECISIVE = (
+    "name",
+    "arch",
+    "loss",
+    "loops",
+    "context",
+    "temperature",
+    "add_threshold",
+    "maybe_threshold",
+    "head",
+    "joining",
+)
 """Fields of a card that change what a model answers."""

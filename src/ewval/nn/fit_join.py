@@ -1,0 +1,156 @@
+"""The rule of joining, fitted: what the network's number and the contact's are worth, on cells it may learn from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ewval.core.constants import SEGMENT_ID_COUNT
+from ewval.core.cube import Sample, SampleBuilder
+from ewval.core.progress import SILENT, Progress
+from ewval.core.segments import segment_f1
+from ewval.core.views import Resolution, ViewSource
+from ewval.nn.join_rule import JoinRule
+from ewval.nn.joining import LEVELS, Candidates, Scene, candidates, join, looking
+from ewval.nn.looks import voxel_maps
+from ewval.nn.part_data import PartDataset
+from ewval.nn.weights import Model
+
+__all__ = ["Observed", "fit_joining", "fit_rule", "tune_least"]
+
+NEWTON_STEPS = 30
+RIDGE = 1e-3
+"""Pull of each number of the rule to zero, in candidates: it matters only where there are next to none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Candidates whose truth is known, as columns.
+
+    Args:
+        pooled: float64[n], see `Candidates`.
+        contact: float64[n], likewise.
+        is_true: bool[n], whether it belongs to the neuron.
+        voxels: float64[n], its size.
+    """
+
+    pooled: NDArray[np.float64]
+    contact: NDArray[np.float64]
+    is_true: NDArray[np.bool_]
+    voxels: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, many: Sequence["Observed"]) -> "Observed":
+        """Return `many` as one."""
+        return cls(*(np.concatenate([getattr(one, name) for one in many]) for name in cls.__slots__))
+
+
+def fit_joining(
+    model: Model,
+    parts: PartDataset,
+    sources: Sequence[ViewSource],
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+) -> dict[Resolution, JoinRule]:
+    """Return the rule for each resolution that `sources` show the volumes at.
+
+    Args:
+        model: Whose network looks, once at each sample.
+        parts: Whole cubes with drawn seeds.
+        sources: Where views and graphs of the volumes come from.
+        device: Where the network is.
+        progress: Hears of each sample.
+    """
+    progress.start(len(parts), unit="seeds")
+    found: dict[Resolution, list[Observed]] = {}
+    for sample in _by_volume(parts):
+        maps = voxel_maps(model, [sample], loops=1, device=device)[0]
+        for source in sources:
+            view = source.view(sample.volume, sample.labels)
+            graph = source.graph(sample.volume, sample.image, sample.labels)
+            scene = Scene(view, graph, sample.labels, sample.seed)
+            beside = candidates(lambda *_, maps=maps: maps, scene, _shown(sample))
+            found.setdefault(graph.resolution, []).append(_observed(beside, scene, parts.neuron(sample.task)))
+        progress.advance()
+    return {resolution: fit_rule(Observed.of(many)) for resolution, many in found.items()}
+
+
+def tune_least(
+    model: Model,
+    rule: JoinRule,
+    builder: SampleBuilder,
+    tasks: NDArray[np.int64],
+    source: ViewSource,
+    *,
+    loops: int,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+) -> float:
+    """Return the one of `LEVELS` at which growth from the tasks' own seeds reaches the best mean F1 by volume.
+
+    Args:
+        model: Whose network looks.
+        rule: For the graphs of `source`.
+        builder: Of the tasks' samples.
+        tasks: With an answer that adds something.
+        source: Where views and graphs of the volumes come from.
+        loops: Looks at most.
+        device: Where the network is.
+        progress: Hears of each task.
+    """
+    progress.start(len(tasks), unit="tasks")
+    scores = np.zeros(len(LEVELS))
+    for task in _ordered(builder, tasks):
+        sample, row = builder.build(task), builder.table.row(task)
+        view = source.view(sample.volume, sample.labels)
+        graph = source.graph(sample.volume, sample.image, sample.labels)
+        scene = Scene(view, graph, sample.labels, sample.seed)
+        seed, true = builder.table.seed(row).tolist(), builder.table.aggregate(row).tolist()
+        joined = join(looking(model, sample, device=device), scene, seed, rule=rule, least=LEVELS[-1], loops=loops)
+        for index, level in enumerate(LEVELS):
+            chosen = joined.ids[joined.added & (joined.probability >= level)].tolist()
+            scores[index] += segment_f1(chosen, true, seed, view.sizes)[0]
+        progress.advance()
+    return LEVELS[int(scores.argmax())]
+
+
+def _ordered(builder: SampleBuilder, tasks: NDArray[np.int64]) -> list[int]:
+    volume = builder.table.volume[builder.table.rows(tasks)]
+    return [int(task) for task in tasks[np.lexsort((tasks, volume))]]
+
+
+def _by_volume(parts: PartDataset) -> Iterator[Sample]:
+    for position in np.argsort(parts.volumes, kind="stable").tolist():
+        sample = parts[position]
+        if sample.seed.any():
+            yield sample
+
+
+def _shown(sample: Sample) -> NDArray[np.bool_]:
+    """Return, by segment id, what the seed's mask shows."""
+    inside = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
+    inside[np.unique(sample.labels[sample.seed])] = True
+    return inside
+
+
+def _observed(beside: Candidates, scene: Scene, neuron: NDArray[np.int64]) -> Observed:
+    sizes = scene.view.sizes[beside.ids].astype(np.float64)
+    return Observed(beside.pooled, beside.contact, np.isin(beside.ids, neuron), sizes)
+
+
+def fit_rule(observed: Observed) -> JoinRule:
+    """Return the rule of least cross-entropy, a candidate counting by the root of its voxels; by Newton's method."""
+    columns = np.stack([observed.pooled, observed.contact, np.ones(len(observed.pooled))], axis=1)
+    weights = np.sqrt(np.maximum(observed.voxels, 1.0))
+    weights *= len(weights) / max(weights.sum(), 1.0)
+    numbers = np.zeros(3)
+    for _ in range(NEWTON_STEPS):
+        chance = 0.5 * (1 + np.tanh(0.5 * columns @ numbers))
+        slope = columns.T @ (weights * (observed.is_true - chance)) - RIDGE * numbers
+        curve = (columns * (weights * chance * (1 - chance))[:, None]).T @ columns + RIDGE * np.eye(3)
+        step = np.linalg.solve(curve, slope)
+        numbers = numbers + step / max(1.0, float(np.abs(step).max()) / 5)
+    return JoinRule(*numbers.tolist())
