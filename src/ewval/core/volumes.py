@@ -71,7 +71,8 @@ class VolumeQueue:
         row = await self._books.run(self._books.ledger.volume, volume)
         if volume in self._taken or row is None or row.state == "absent":
             return
-        if self._folder.is_packed(volume) and must_overlap is None:
+        is_lost = row.state != "done" and self._folder.raw(volume).is_dir()  # some of its files were deleted
+        if self._folder.is_packed(volume) and must_overlap is None and not is_lost:
             if row.state != "done":  # packed by other means, such as the 2019 seed system
                 await self._books.run(self._books.ledger.finish_volume, volume, bounds=None, bytes_=0, stamp=0)
             return
@@ -175,5 +176,6 @@ class VolumeQueue:
 
 
 def is_there(folder: DataFolder, volume: int, *, stamp: int | None) -> bool:
-    """Whether a volume that was completed is still there, packed or as downloaded."""
-    return folder.is_packed(volume) or is_whole(folder.raw(volume), stamp=stamp)
+    """Whether a volume that was completed is still there, as downloaded or packed with nothing left of the former."""
+    raw = folder.raw(volume)
+    return is_whole(raw, stamp=stamp) or (folder.is_packed(volume) and not raw.is_dir())

@@ -226,6 +226,17 @@ def test_files_that_were_deleted_are_fetched_again(wire: Path, served: WireServe
     assert_same_volume(wire, folder, 1001)
 
 
+def test_a_file_that_was_deleted_of_a_packed_volume_is_fetched_again(served: WireServer, folder: DataFolder) -> None:
+    fetch(ask(served, folder, tasks=[11], pack=True))
+    tile = folder.raw(1001) / "jpg" / "7.jpg"
+    before, content = len(served.requests), tile.read_bytes()
+    tile.unlink()
+    assert fetch(ask(served, folder, tasks=[11])).volumes == 1
+    assert tile.read_bytes() == content
+    assert [path.rpartition("/")[2] for path in paths(served)[before:]] == ["7.jpg"]
+    assert fetch(ask(served, folder, tasks=[11])).requests == 0
+
+
 def test_a_copied_folder_is_whole(served: WireServer, folder: DataFolder, tmp_path: Path) -> None:
     fetch(ask(served, folder, tasks=[11]))
     shutil.copytree(folder.root, tmp_path / "copy")
