@@ -42,7 +42,11 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (errors.SchedulerError, Exit.SERVER, "check --dask and that the scheduler runs"),
     (errors.RefusedError, Exit.SERVER, "check the id and --api"),
     (errors.ServerError, Exit.SERVER, "run the same command again later"),
-    (errors.DamagedError, Exit.DATA, "delete it and run `ewval fetch` or `ewval pack` again"),
+    (
+        errors.DamagedError,
+        Exit.DATA,
+        "replace it, or delete it and run the command that made it (`ewval fetch`, `ewval pack`, ...) again",
+    ),
     (errors.UnsupportedError, Exit.DATA, "only 256^3 volumes of the mouse data set can be used"),
     (errors.MissingError, Exit.DATA, ""),
     (errors.GuardError, Exit.DATA, "do not believe these figures; the report says what to look for"),
