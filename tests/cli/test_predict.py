@@ -308,6 +308,47 @@ def test_a_cell_stands_for_its_tasks(predict, cli, model, fetched, world_tasks, 
     assert [document["task"] for document in lines(result)] == expected
 
 
+def test_a_cell_that_nobody_knows_does_not_stop_the_rest(
+    cli, model, fetched, world_tasks, tiny_world, wire_server, tmp_path
+):
+    server = wire_server(tiny_world)
+    data = shutil.copytree(fetched, tmp_path / "data")
+    words = ("predict", "--model", model, "--data", data, "--api", server.api_url, "--json", "--cell", 99999999)
+    alone = cli(*words, env={"EWVAL_TOKEN": "secret"})
+    assert (alone.exit_code, alone.stdout) == (6, "")
+    assert "ewval: cell 99999999 not found" in alone.stderr
+    result = cli(*words, min(world_tasks), env={"EWVAL_TOKEN": "secret"})
+    assert result.exit_code == 3
+    assert [document["task"] for document in lines(result)] == [min(world_tasks)]
+    assert "ewval: cell 99999999 not found" in result.stderr
+
+
+def test_what_cannot_be_answered_is_not_counted_as_progress(cli, model, tiny_world, wire_server, tmp_path):
+    server = wire_server(tiny_world)
+    result = cli("predict", 7, 8, "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
+    assert result.exit_code == 4
+    assert "predict: " not in result.stderr
+    assert result.stderr.splitlines()[-1].endswith("`ewval doctor` says how to get one (2 tasks: 7, 8)")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--api", "eyewire.org"), 2, "ewval: --api should be a URL such as https://eyewire.org"),
+        (("--token-file", "none"), 6, "ewval: token file none not found"),
+        (("--out", "file"), 2, "ewval: --out file cannot be written to"),
+    ],
+)
+def test_nonsense_is_told_also_where_nothing_has_to_be_fetched(
+    cli, model, fetched, world_tasks, tmp_path, words, code, said
+):
+    (tmp_path / "file").touch()
+    result = cli("predict", min(world_tasks), "--model", model, "--data", fetched, *words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith(said)
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_out_saves_everything_and_the_next_run_goes_on(predict, fetched, world_tasks, tmp_path):
     from PIL import Image
 

@@ -141,10 +141,31 @@ def test_a_cell_that_was_listed_is_not_asked_for_again(tmp_path):
     folder = write_world(tmp_path, [make_pair(7, cell=5), make_pair(8, cell=6)])
     with closing(Ledger(folder.ledger)) as ledger:
         ledger.add_cell(5, [(7, 0, None)], wanted=True)
-    assert tasks_of_cells(LocalData(folder), [5], fetch=never) == (7,)
+    assert tasks_of_cells(LocalData(folder), [5], fetch=never).tasks == (7,)
     asked = []
     tasks_of_cells(LocalData(folder), [5, 6], fetch=lambda *words: asked.append(words))
     assert asked == [([], [6], 2)]
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [(None, "cell 6 not found; nobody knows it"), (TokenMissingError(), "no Eyewire token is set")],
+)
+def test_a_cell_that_cannot_be_had_fails_alone(tmp_path, raised, reason):
+    folder = write_world(tmp_path, [make_pair(7, cell=5)])
+    with closing(Ledger(folder.ledger)) as ledger:
+        ledger.add_cell(5, [(7, 0, None)], wanted=True)
+
+    def fetch(tasks, cells, context):
+        assert list(cells) == [6]
+        with closing(Ledger(folder.ledger)) as ledger:
+            ledger.mark_cell(6, "failed", reason="cell 6 not found; nobody knows it")
+        if raised is not None:
+            raise raised
+
+    provision = tasks_of_cells(LocalData(folder), [6, 5], fetch=fetch)
+    assert provision.tasks == (7,)
+    assert {cell: str(error) for cell, error in provision.failed.items()} == {6: reason}
 
 
 def test_tasks_of_one_volume_come_together():

@@ -1,8 +1,9 @@
 """How the answers of `ewval predict` are shown: as they come, or at the end where they have to be sorted first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ewval.cli.errors import Exit, describe, exit_code
@@ -72,11 +73,12 @@ class Presenter:
         """Take a task that has no answer."""
         self._failed[task] = error
 
-    def finish(self, *, reads_contacts: bool) -> Exit:
+    def finish(self, *, reads_contacts: bool, failed_cells: Mapping[int, EwvalError] = MappingProxyType({})) -> Exit:
         """Write what had to wait, warn, name the failures on stderr, and return the exit code.
 
         Args:
             reads_contacts: Whether the model decides by where segments touch.
+            failed_cells: Cells of which no task is known, and why.
         """
         kept = sorted(self._kept, key=lambda d: (-d["review_priority"], d["task"])) if self.rank else self._kept
         if self.form == "text" and kept:
@@ -86,9 +88,9 @@ class Presenter:
                 self._write(document)
         if self._packed and reads_contacts:
             self.output.note(_warning(self._packed))
-        for line in failure_lines(self._failed):
+        for line in (*failure_lines(failed_cells, noun="cell"), *failure_lines(self._failed)):
             message(f"ewval: {line}")
-        return end(self._failed, answered=self._shown)
+        return end([*failed_cells.values(), *self._failed.values()], answered=self._shown)
 
     def _write(self, document: Document) -> None:
         if self.form == "json":
@@ -123,26 +125,27 @@ def _warning(count: int) -> str:
     )
 
 
-def failure_lines(failed: Mapping[int, EwvalError]) -> list[str]:
-    """Return what went wrong, one line a reason: the reason, what to do, and the tasks that it hit."""
-    tasks_of: dict[str, list[int]] = {}
-    for task, error in failed.items():
-        tasks_of.setdefault(describe(error), []).append(task)
-    return [_failure_line(reason, tasks) for reason, tasks in tasks_of.items()]
+def failure_lines(failed: Mapping[int, EwvalError], *, noun: str = "task") -> list[str]:
+    """Return what went wrong, one line a reason: the reason, what to do, and the tasks (or cells) that it hit."""
+    hit_by: dict[str, list[int]] = {}
+    for item, error in failed.items():
+        hit_by.setdefault(describe(error), []).append(item)
+    return [_failure_line(reason, items, noun=noun) for reason, items in hit_by.items()]
 
 
-def end(failed: Mapping[int, EwvalError], *, answered: int) -> Exit:
+def end(failed: Collection[EwvalError], *, answered: int) -> Exit:
     """Return the exit code: that of the failures where nothing was answered and all have the same, else 3."""
-    codes = {exit_code(error) for error in failed.values()}
+    codes = {exit_code(error) for error in failed}
     if not failed:
         return Exit.DONE
     return codes.pop() if not answered and len(codes) == 1 else Exit.PARTLY
 
 
-def _failure_line(reason: str, tasks: list[int]) -> str:
-    if len(tasks) == 1:
-        return reason if f"task {tasks[0]}" in reason else f"task {tasks[0]}: {reason}"
-    return f"{reason} ({len(tasks):,} tasks: {', '.join(map(str, tasks))})"
+def _failure_line(reason: str, items: list[int], *, noun: str) -> str:
+    if len(items) == 1:
+        name = f"{noun} {items[0]}"
+        return reason if name in reason else f"{name}: {reason}"
+    return f"{reason} ({len(items):,} {noun}s: {', '.join(map(str, items))})"
 
 
 def _slim(document: Document) -> Document:

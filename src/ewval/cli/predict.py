@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +87,7 @@ def predict(
         reporter = _reporter(run) if report else None
         for result in run:
             presenter.take(result, reporter=reporter)
-    code = presenter.finish(reads_contacts=run.reads_contacts)
+    code = presenter.finish(reads_contacts=run.reads_contacts, failed_cells=run.failed_cells)
     if reporter is not None:
         presenter.report(reporter, (out or Path()) / REPORT)
     if view and presenter.first is not None:
@@ -149,18 +149,15 @@ def _reporter(run: "PredictRun") -> "Reporter":
 
 
 def _fetcher(asked: Asked, progress: Progress, files: Progress) -> "Fetcher":
+    from ewval.core.fetch_request import FetchRequest
+
+    # Made at once, so that nonsense in the options is told whether or not anything has to be fetched.
+    nothing = FetchRequest(asked.folder, api=asked.api, token=read_token(asked.token_file))
+
     def fetch(tasks: Sequence[int], cells: Sequence[int], context: int) -> None:
-        from ewval.core.fetch import FetchRequest
         from ewval.core.fetch import fetch as fetch_all
 
-        request = FetchRequest(
-            asked.folder,
-            tasks=tuple(tasks),
-            cells=tuple(cells),
-            context=context,
-            api=asked.api,
-            token=read_token(asked.token_file),
-        )
+        request = replace(nothing, tasks=tuple(tasks), cells=tuple(cells), context=context)
         summary = fetch_all(request, progress=progress, files=files)
         if (reason := summary.error or summary.stopped) is not None:
             raise reason

@@ -160,6 +160,11 @@ class Ledger:
         row = self._row("SELECT state FROM cells WHERE id = ?", cell)
         return str(row[0]) if row else None
 
+    def cell_reason(self, cell: int) -> str | None:
+        """Return why a cell could not be had, None where it could or was never asked for."""
+        row = self._row("SELECT reason FROM cells WHERE id = ?", cell)
+        return row[0] if row else None
+
     def add_tasks(self, records: Iterable[tuple[TaskRecord, AggregateRecord | None]], *, wanted: bool = True) -> None:
         """Save tasks with their aggregates as done; what was known of them stays where the new record is silent."""
         with self.transaction() as connection:

@@ -97,7 +97,14 @@ class LocalData:
                 state = ledger.task_state(task)
                 return _missing(f"task {task}", state[1] if state else None)
             row = ledger.volume(volume)
-            return _missing(f"volume {volume} of task {task}", row.reason if row else None)
+            reason = (row.reason or "") if row else ""
+            of_file = f"segmentation.lzma of volume {volume} not found; "  # the file by which a volume is looked for
+            return MissingError(f"volume {volume} of task {task}", hint=reason.removeprefix(of_file))
+
+    def absence_of_cell(self, cell: int) -> MissingError:
+        """Return why nothing is known of `cell`, as the ledger remembers it."""
+        with self._ledger() as ledger:
+            return _missing(f"cell {cell}", ledger.cell_reason(cell) if ledger is not None else None)
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger | None]:

@@ -17,25 +17,24 @@ ALONE = 2
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """What can be answered, in the order asked, and why the rest cannot."""
+    """What can be answered, in the order asked, and why the rest cannot: tasks, or cells, by id."""
 
     tasks: tuple[int, ...]
     failed: dict[int, EwvalError]
 
 
-def tasks_of_cells(local: LocalData, cells: Sequence[int], *, fetch: Fetcher) -> tuple[int, ...]:
-    """Return the tasks of `cells`, fetching those cells that were never asked for.
-
-    Raises:
-        EwvalError: A cell cannot be had.
-    """
+def tasks_of_cells(local: LocalData, cells: Sequence[int], *, fetch: Fetcher) -> Provision:
+    """Return the tasks of `cells`, fetching those cells that were never asked for, and why a cell has none."""
     unknown = [cell for cell in cells if local.tasks_of_cell(cell) is None]
+    reason: EwvalError | None = None
     if unknown:
-        fetch([], unknown, local.context)
-    found: list[int] = []
-    for cell in cells:
-        found += local.tasks_of_cell(cell) or ()
-    return tuple(dict.fromkeys(found))
+        try:
+            fetch([], unknown, local.context)
+        except EwvalError as error:
+            reason = None if isinstance(error, DataError) else error  # said about one cell of several
+    found = {cell: local.tasks_of_cell(cell) for cell in cells}
+    failed = {cell: reason or local.absence_of_cell(cell) for cell, tasks in found.items() if tasks is None}
+    return Provision(tuple(dict.fromkeys(task for tasks in found.values() for task in tasks or ())), failed)
 
 
 def provide(local: LocalData, tasks: Sequence[int], *, fetch: Fetcher, progress: Progress = SILENT) -> Provision:

@@ -38,7 +38,7 @@ class AnswerFolder:
         made_with: What decides the answers; a folder made with something else is refused.
 
     Raises:
-        UsageError: The folder holds answers that were made with something else.
+        UsageError: The folder holds answers that were made with something else, or cannot be written to.
         DamagedError: Its run.json cannot be read.
     """
 
@@ -49,7 +49,10 @@ class AnswerFolder:
         if path.is_file() and (found := _read_json(path)) != wanted:
             changed = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key])) or "options"
             raise UsageError(f"{root} holds answers made with another {changed}; choose another --out or delete it")
-        write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
+        try:
+            write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
+        except OSError as error:
+            raise UsageError(f"--out {root} cannot be written to: {error.strerror}") from error
 
     def is_finished(self, task: int) -> bool:
         """Whether all files of `task` are there."""

@@ -74,8 +74,11 @@ class PredictRun:
     Args:
         request: What is asked.
         fetch: Fetches what is missing.
-        progress: Advanced by tasks.
+        progress: Advanced by tasks that can be answered.
         packing: Advanced by volumes that have to be packed first.
+
+    Attributes:
+        failed_cells: Cells whose tasks could not be had, known once the first task is through.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class PredictRun:
         self.context = max(model.card.context for model in request.models)
         self.source = VolumeSource(request.folder)
         self.store = PackedStore(request.folder)
+        self.failed_cells: dict[int, EwvalError] = {}
         self.made_with = made_with(request)
         self.saved = None if request.out is None else AnswerFolder(request.out, made_with=self.made_with)
 
@@ -124,12 +128,14 @@ class PredictRun:
             return plan
         local = LocalData(self.request.folder, self.context)
         of_cells = tasks_of_cells(local, self.request.cells, fetch=self._fetch)
-        wanted = tuple(dict.fromkeys((*self.request.tasks, *of_cells)))
+        self.failed_cells = of_cells.failed
+        wanted = tuple(dict.fromkeys((*self.request.tasks, *of_cells.tasks)))
         open_tasks = [task for task in wanted if not self._is_finished(task)]
         provision = provide(local, open_tasks, fetch=self._fetch, progress=self._packing)
         plan = Plan(wanted, provision.tasks, provision.failed)
         self.shards.put("plan", plan)
-        self._progress.start(len(wanted), unit="tasks")
+        if count := len(wanted) - len(plan.failed):
+            self._progress.start(count, unit="tasks")
         return plan
 
     def _own(self, todo: Sequence[int]) -> Iterator[Result]:
@@ -162,11 +168,11 @@ class PredictRun:
             ready[result.task] = result
             while waiting and (head := self._take(waiting[0], ready, wait=False)) is not None:
                 waiting.popleft()
-                yield self._counted(head)
+                yield self._counted(head, plan)
         for task in waiting:
             last = self._take(task, ready, wait=True)
             assert last is not None  # every task is failed, finished, ours or another process's
-            yield self._counted(last)
+            yield self._counted(last, plan)
 
     def _take(self, task: int, ready: dict[int, Result], *, wait: bool) -> Result | None:
         if task in ready:
@@ -178,8 +184,9 @@ class PredictRun:
             return received
         return None
 
-    def _counted(self, result: Result) -> Result:
-        self._progress.advance()
+    def _counted(self, result: Result, plan: Plan) -> Result:
+        if result.task not in plan.failed:
+            self._progress.advance()
         return result
 
     def _is_finished(self, task: int) -> bool:
