@@ -77,7 +77,7 @@ def test_only_voxels_near_the_object_speak_for_a_segment() -> None:
     assert found.pooled[0] == pytest.approx(5.0, abs=1e-3)
 
 
-def test_the_evidence_at_contacts_is_weighted_by_their_area() -> None:
+def test_the_evidence_at_contacts_counts_by_area_and_in_spreads_of_the_cube() -> None:
     graph = SegmentGraph(
         ids=np.array([1, 2, 3]),
         voxels=np.array([9, 9, 9]),
@@ -94,7 +94,8 @@ def test_the_evidence_at_contacts_is_weighted_by_their_area() -> None:
     place = replace(scene(), graph=GraphView(graph, "full", 1))
     found = candidates(looker(everywhere(0.0)), place, inside)
     assert found.ids.tolist() == [3]
-    assert found.contact.tolist() == [-(1.0 * 1 + 5.0 * 3) / 4]
+    spread = np.std([9.0, 1.0, 5.0])
+    assert found.contact.tolist() == pytest.approx([-(1.0 * 1 + 5.0 * 3) / 4 / spread])
 
 
 def test_nothing_beside_the_object_is_no_candidate() -> None:

@@ -29,8 +29,10 @@ RISE = "rise_mean_2"
 """Of a contact's numbers the one that says most by itself: how much brighter it is two voxels behind than in it."""
 JOIN_LOOPS = 32
 """Looks at most; each takes the object one segment further, and growth mostly ends long before."""
-LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
+LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2)
 """Probabilities at which candidates join together: finer steps cost more looks of the network."""
+LEAST_SPREAD = 1e-3
+"""Of the contacts of a cube, so that one whose contacts are all alike divides nothing by zero."""
 LARGEST_LOG_ODDS = 12.0
 """Voxels are not taken to be surer than this."""
 
@@ -62,7 +64,8 @@ class Candidates:
     Args:
         ids: int64[n], ascending.
         pooled: float64[n], the network's mean log-odds over a segment's voxels near the object.
-        contact: float64[n], mean of minus `RISE` over its contacts with the object, by their area.
+        contact: float64[n], mean of minus `RISE` over its contacts with the object, by their area, in standard
+            deviations of `RISE` over all contacts of the cube.
         spread: float64[n], deviation between looks of the probability that `pooled` stands for.
     """
 
@@ -164,9 +167,10 @@ def _contacts(graph: SegmentGraph, inside: NDArray[np.bool_]) -> tuple[NDArray[n
     if not len(outer):
         return np.zeros(0, np.int64), np.zeros(0)
     area = graph.area[is_border]
-    rise = graph.evidence[is_border, graph.evidence_names.index(RISE)].astype(np.float64)
+    rise = graph.evidence[:, graph.evidence_names.index(RISE)].astype(np.float64)
     areas = np.bincount(outer, weights=area, minlength=SEGMENT_ID_COUNT)
-    sums = np.bincount(outer, weights=-rise * area, minlength=SEGMENT_ID_COUNT)
+    # In its own spread over the cube: how much darker membranes are differs from data set to data set.
+    sums = np.bincount(outer, weights=-rise[is_border] / max(rise.std(), LEAST_SPREAD) * area, minlength=len(areas))
     ids = np.flatnonzero(areas)
     return ids, sums[ids] / areas[ids]
 

@@ -111,7 +111,7 @@ class PredictRun:
     @property
     def reads_contacts(self) -> bool:
         """Whether a model decides by where segments touch, most of which packed volumes have lost."""
-        return any(model.head is not None for model in self.request.models)
+        return any(model.by_segments for model in self.request.models)
 
     def picture(self, volume: int) -> VolumePicture:
         """Return a volume at the best resolution at hand."""
