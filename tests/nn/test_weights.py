@@ -97,7 +97,7 @@ def test_a_folder_without_a_model_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
-@pytest.mark.parametrize("content", [b"", b"nonsense" * 40])
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 40, b"root:x:0:0:root\n", b"JJJ"])
 def test_a_file_that_is_no_model_is_damaged(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DamagedError, match="is damaged: not a"):

@@ -7,6 +7,7 @@ lie in the user's data folder. Nothing that is loaded here can run code.
 
 import hashlib
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -35,6 +36,19 @@ DEFAULT_MODEL = "graph"
 CARD_KEY = "card"
 RUN_FILES = ("model.safetensors", "best.pt", "last.pt")
 """What a run folder is looked through for, in this order."""
+NOT_PICKLED = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
+"""What torch raises over files of other kinds, text and damaged checkpoints among them."""
 UPSTREAM_KEYS = frozenset(
     f"{layer}.{kind}" for layer in ("c1", "c2", "rc1", "rc2", "logits", "variance") for kind in ("weight", "bias")
 )
@@ -207,7 +221,7 @@ def read_pickled(path: Path) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except NOT_PICKLED as error:
         raise DamagedError(f"model {path}", f"not a file of torch tensors: {_first_line(error)}") from error
 
 
