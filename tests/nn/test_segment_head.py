@@ -15,7 +15,7 @@ from ewval.core.growth import Growth
 from ewval.core.objects import survey
 from ewval.nn.fit_head import FittedHead, fit_head, steps_of
 from ewval.nn.head_states import SamplingConfig, draw_seed, sample_states
-from ewval.nn.head_tuning import Trial, tune
+from ewval.nn.head_tuning import MAYBE_BOUNDS, Trial, tune
 from ewval.nn.labelled import LabelledVolume, known_pairs
 from ewval.nn.learn_head import LearnConfig, learn_pairs
 from ewval.nn.segment_head import SegmentHead, chance
@@ -224,6 +224,27 @@ def test_the_bounds_let_in_what_is_right_and_keep_out_what_is_wrong() -> None:
     assert tuned.thresholds.add <= chance(np.array([-0.3]), temperature=tuned.settings.temperature)[0]
     assert tuned.thresholds.maybe <= tuned.thresholds.add
     assert tuned.score == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("missed", [0, 2, 6, 60])
+def test_maybe_begins_where_little_that_is_rejected_belongs(missed: int) -> None:
+    """Each of 200 trials refuses one candidate, at chances from .02 to .45; the likeliest `missed` of them belong."""
+    trials = []
+    for i, p in enumerate(np.linspace(0.45, 0.02, 200)):
+        refused = Growth(np.array([0]), np.array([5.0]), np.array([1]), np.array([np.log(p / (1 - p))]))
+        trials.append(Trial("a", refused, np.full(2, 100.0), np.array([True, i < missed])))
+    # Wrong first segments at .43, so that adding begins above what maybe may begin at.
+    tuned = tune([*trials, *[trial([-0.3], [False])] * 40])
+
+    def wrong(bound: float) -> float:
+        odds = np.array([t.growth.refused_log_odds[0] for t in trials])
+        return float(
+            np.mean((chance(odds, temperature=tuned.settings.temperature) < bound) & (np.arange(200) < missed))
+        )
+
+    largest = next((b for b in MAYBE_BOUNDS if wrong(b) <= 0.01), MAYBE_BOUNDS[-1])
+    assert tuned.thresholds.maybe == min(largest, tuned.thresholds.add)
+    assert tuned.rejected_wrong == pytest.approx(wrong(tuned.thresholds.maybe))
 
 
 def test_complete_cells_and_unfinished_ones_both_count() -> None:

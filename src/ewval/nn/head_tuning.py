@@ -10,15 +10,17 @@ from ewval.core.growth import Growth, best_cut
 from ewval.core.segments import Thresholds
 from ewval.nn.segment_head import HeadSettings, chance
 
-__all__ = ["Trial", "Tuned", "tune"]
+__all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "tune"]
 
 TEMPERATURES = (0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
 """Weight of tasks with something to add in the score by which the bound is chosen."""
-LEAST_MAYBE, MOST_MAYBE, CAUGHT = 0.2, 0.4, 0.8
-"""Maybe reaches down to where so much of the missed volume lies above it, within these bounds: at 0.05 it would list
-some 300 segments a task in dense tissue, at 0.2 one or two."""
+REJECTED_WRONG = 0.01
+"""Share of the rejected candidates that may belong to the neuron after all."""
+MAYBE_BOUNDS = (0.4, 0.35, 0.3, 0.25, 0.2)
+"""Maybe begins at the first that keeps to `REJECTED_WRONG`, else at the last: at 0.05 it would list some hundred
+segments a task in dense tissue, at 0.2 a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,19 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """Settings of the head, thresholds for its card, and the score they reached on the trials."""
+    """What was chosen on the trials.
+
+    Args:
+        settings: Of the head.
+        thresholds: For its card.
+        score: That the settings reached.
+        rejected_wrong: Share of the rejected candidates that belong to the neuron, see `MAYBE_BOUNDS`.
+    """
 
     settings: HeadSettings
     thresholds: Thresholds
     score: float
+    rejected_wrong: float
 
 
 def tune(trials: Sequence[Trial]) -> Tuned:
@@ -67,8 +77,10 @@ def tune(trials: Sequence[Trial]) -> Tuned:
     settings = HeadSettings(temperature)
     by_bound = {b: _score(trials, [int((_chances(t, temperature) >= b).sum()) for t in trials]) for b in BOUNDS}
     add = max(BOUNDS, key=lambda b: by_bound[b])
-    maybe = min(_maybe(trials, settings), add)
-    return Tuned(settings, Thresholds(add=add, maybe=maybe), _score(trials, [_cut(t, settings) for t in trials]))
+    cuts = [_cut(t, settings) for t in trials]
+    wrong = {b: _rejected_wrong(trials, cuts, settings=settings, bound=b) for b in (*MAYBE_BOUNDS, add)}
+    maybe = min(next((b for b in MAYBE_BOUNDS if wrong[b] <= REJECTED_WRONG), MAYBE_BOUNDS[-1]), add)
+    return Tuned(settings, Thresholds(add=add, maybe=maybe), _score(trials, cuts), wrong[maybe])
 
 
 def _chances(trial: Trial, temperature: float) -> NDArray[np.float64]:
@@ -102,19 +114,13 @@ def _score(trials: Sequence[Trial], counts: Sequence[int]) -> float:
     return float(np.mean(of_dataset)) if of_dataset else 0.0
 
 
-def _maybe(trials: Sequence[Trial], settings: HeadSettings) -> float:
-    chances, voxels = [np.zeros(0)], [np.zeros(0)]
-    for trial in trials:
+def _rejected_wrong(trials: Sequence[Trial], cuts: Sequence[int], *, settings: HeadSettings, bound: float) -> float:
+    """Return the share of candidates below `bound` that belong: mean over data sets of the mean over tasks."""
+    shares: dict[str, list[float]] = {}
+    for trial, count in zip(trials, cuts, strict=True):
         growth = trial.growth
-        count = _cut(trial, settings)
         rows = np.concatenate([growth.rows[count:], growth.refused])
         odds = np.concatenate([growth.log_odds[count:], growth.refused_log_odds])
-        missed = trial.target[rows]
-        chances.append(chance(odds[missed], temperature=settings.temperature))
-        voxels.append(trial.voxels[rows[missed]] / max(trial.voxels[trial.target].sum(), 1))
-    order = np.argsort(-np.concatenate(chances))
-    if not len(order):
-        return LEAST_MAYBE
-    share = np.cumsum(np.concatenate(voxels)[order])
-    bound = np.concatenate(chances)[order][np.searchsorted(share, CAUGHT * share[-1])]
-    return float(np.clip(np.floor(bound * 100) / 100, LEAST_MAYBE, MOST_MAYBE))
+        rejected = rows[chance(odds, temperature=settings.temperature) < bound]
+        shares.setdefault(trial.dataset, []).append(float(trial.target[rejected].mean()) if len(rejected) else 0.0)
+    return float(np.mean([np.mean(of_dataset) for of_dataset in shares.values()])) if shares else 0.0

@@ -78,7 +78,11 @@ def train_head(
     parts = share_out(volumes, parts=PARTS, seed=seed)
     keep = KeptForests(out.with_suffix(".parts"), _key(volumes, config))
     fitted = fit_head(volumes, parts, config=config, keep=keep)
-    learned = {"version": __version__, "validation_score": round(fitted.tuned.score, 4)}
+    learned = {
+        "version": __version__,
+        "validation_score": round(fitted.tuned.score, 4),
+        "rejected_wrong": round(fitted.tuned.rejected_wrong, 4),
+    }
     card = replace(
         onto.card,
         **{
