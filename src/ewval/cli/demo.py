@@ -172,7 +172,8 @@ def _init(packaged: Sequence[str]) -> tuple[str, ...]:
     """Return the options that make training begin with a packaged network, none where none comes with ewval."""
     from ewval.nn.weights import load_model
 
-    cards = [load_model(name).card for name in packaged]
+    # A network that joins segments learns from parts of answers, and ends with fitting a rule: too long for a demo.
+    cards = [card for name in packaged if (card := load_model(name).card).joining is None]
     # The smaller of the two architectures first: a demo should not take long.
     for card in sorted(cards, key=lambda card: card.arch != SMALL_ARCH):
         widths = ",".join(str(width) for width in card.config.get("widths", ()))

@@ -22,7 +22,7 @@ __all__ = ["Observed", "fit_joining", "fit_rule", "tune_least"]
 
 NEWTON_STEPS = 30
 RIDGE = 1e-3
-"""Pull of each number of the rule to zero, in candidates: it matters only where there are next to none."""
+"""Pull of each number of the rule to zero, in seeds: it matters only where there are next to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Observed:
         pooled: float64[n], see `Candidates`.
         contact: float64[n], likewise.
         is_true: bool[n], whether it belongs to the neuron.
-        voxels: float64[n], its size.
+        weight: float64[n], how much it counts.
     """
 
     pooled: NDArray[np.float64]
     contact: NDArray[np.float64]
     is_true: NDArray[np.bool_]
-    voxels: NDArray[np.float64]
+    weight: NDArray[np.float64]
 
     @classmethod
     def of(cls, many: Sequence["Observed"]) -> "Observed":
@@ -137,15 +137,16 @@ def _shown(sample: Sample) -> NDArray[np.bool_]:
 
 
 def _observed(beside: Candidates, scene: Scene, neuron: NDArray[np.int64]) -> Observed:
-    sizes = scene.view.sizes[beside.ids].astype(np.float64)
-    return Observed(beside.pooled, beside.contact, np.isin(beside.ids, neuron), sizes)
+    """Return one seed's candidates: they count by the root of their voxels, and all seeds alike, as tasks do."""
+    roots = np.sqrt(scene.view.sizes[beside.ids].astype(np.float64))
+    weight = roots / max(float(roots.sum()), 1.0)
+    return Observed(beside.pooled, beside.contact, np.isin(beside.ids, neuron), weight)
 
 
 def fit_rule(observed: Observed) -> JoinRule:
-    """Return the rule of least cross-entropy, a candidate counting by the root of its voxels; by Newton's method."""
+    """Return the rule of least cross-entropy, by Newton's method."""
     columns = np.stack([observed.pooled, observed.contact, np.ones(len(observed.pooled))], axis=1)
-    weights = np.sqrt(np.maximum(observed.voxels, 1.0))
-    weights *= len(weights) / max(weights.sum(), 1.0)
+    weights = observed.weight
     numbers = np.zeros(3)
     for _ in range(NEWTON_STEPS):
         chance = 0.5 * (1 + np.tanh(0.5 * columns @ numbers))

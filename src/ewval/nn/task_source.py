@@ -22,10 +22,10 @@ from ewval.nn.part_data import PartConfig, PartDataset
 CACHED_VOLUMES = 48
 """Decoded volumes kept by each loader, 0.75 MiB each: the sampler's window and the ancestors around it."""
 VALIDATION_BATCH = 4
-FITTING_SEEDS = 400
-"""Seeds to fit a rule on, where there are enough tasks: a minute on one core."""
-TUNING_TASKS = 40
-"""To choose a threshold on, where there are enough: two minutes on one core."""
+FITTING_SEEDS = 200
+"""Seeds to fit a rule on, where there are enough tasks: half a minute on one core."""
+TUNING_TASKS = 24
+"""To choose a threshold on, where there are enough: a minute or two on one core."""
 MOST_DRAWS = 4
 """Of them from one answer."""
 
