@@ -1,13 +1,14 @@
 """Each problem of a data folder is found and comes with its fix."""
 
 import sqlite3
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ewval.core.folder import DataFolder
-from ewval.core.health import Finding, check_disk, check_folder, check_token, check_versions
+from ewval.core.health import PACKAGES, Finding, check_disk, check_folder, check_token, check_versions
 from ewval.core.ledger import Ledger
 from worlds import make_pair, write_world
 
@@ -61,6 +62,11 @@ def test_the_token_is_never_shown() -> None:
 
 def test_every_package_is_there_in_a_working_installation() -> None:
     assert {finding.state for finding in check_versions()} == {"ok"}
+
+
+def test_every_package_that_ewval_depends_on_is_looked_at() -> None:
+    project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"]
+    assert sorted(PACKAGES) == [line.partition(">=")[0] for line in sorted(project["dependencies"])]
 
 
 def test_the_disk_of_a_folder_that_is_not_there_yet_is_measured(tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from ewval.core.folder import DataFolder
 from ewval.core.ledger import Ledger
 
 State = Literal["ok", "warning", "problem"]
-PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "aiohttp", "aiolimiter", "orjson", "typer", "rich", "pydantic")
+PACKAGES = (
+    *("torch", "numpy", "scipy", "scikit-image", "safetensors", "matplotlib", "pillow", "simplejpeg"),
+    *("aiohttp", "aiolimiter", "stamina", "orjson", "pydantic", "platformdirs", "typer", "rich"),
+)
 EXTRAS = {"cluster": "distributed", "fast": "openvino", "tb": "tensorboard", "view": "neuroglancer"}
 LOW_DISK_BYTES = 20 * 10**9
 """The packed data set takes 14 GB; what is being downloaded comes on top."""
