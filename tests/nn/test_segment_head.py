@@ -103,6 +103,17 @@ def test_answers_list_each_candidate_once_and_never_the_seed(fitted: FittedHead,
     assert 0 <= answer.expected_f1 <= 1
 
 
+def test_only_the_ratio_of_weights_counts(
+    fitted: FittedHead, volumes: list[LabelledVolume], parts: dict[int, int]
+) -> None:
+    both = fit_head([replace(v, weight=3.0) for v in volumes], parts, config=SMALL).head
+    one = fit_head([volumes[0], replace(volumes[1], weight=0.1)], parts, config=SMALL).head
+    for name in ("pairs", "candidates"):
+        before = getattr(fitted.head, name).leaf
+        assert np.allclose(getattr(both, name).leaf, before, atol=1e-6)
+        assert not np.allclose(getattr(one, name).leaf, before, atol=1e-3)
+
+
 def test_a_seed_outside_the_cube_has_no_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
     answer = fitted.head.score(volumes[0].graph, [65000])
     assert len(answer.ids) == 0

@@ -23,6 +23,7 @@ class LabelledVolume:
         cells: From each cell to its segments (rows of the graph), all of them.
         seeds: From each cell to the seeds that its tasks start from; a seed that is all of the cell is one with nothing
             to add.
+        weight: Of its examples in learning.
         validates: Whether settings are chosen on its cells, too. Generated cubes teach, but what they would choose is
             good for generated tissue.
     """
@@ -31,6 +32,7 @@ class LabelledVolume:
     graph: SegmentGraph
     cells: Mapping[int, NDArray[np.int64]]
     seeds: Mapping[int, tuple[NDArray[np.int64], ...]]
+    weight: float = 1.0
     validates: bool = True
 
     @property

@@ -24,6 +24,7 @@ def read_labelled(
     *,
     sides: Sequence[str] = ("train", "val"),
     fold: int | None = None,
+    weight: float = 1.0,
     validates: bool = True,
     progress: Progress = SILENT,
 ) -> list[LabelledVolume]:
@@ -33,6 +34,7 @@ def read_labelled(
         folder: With `raw/` at hand, since contacts are measured at full resolution.
         sides: Of the split, whose tasks count; all others are as unknown as if they had never been asked.
         fold: Of the cross-validation, None for the plain split.
+        weight: Of its examples in learning.
         validates: Whether settings are chosen on its cells, too.
         progress: Advanced once for each cube.
 
@@ -52,7 +54,7 @@ def read_labelled(
             raise MissingError(f"{folder.raw(volume)}", hint="`ewval fetch` brings it; `pack --drop-raw` removed it")
         mine = rows[table.volume[rows] == volume].tolist()
         name = f"{folder.root.resolve().name}/{volume}"
-        found.append(replace(_label(name, view.graph, table, mine), validates=validates))
+        found.append(replace(_label(name, view.graph, table, mine), weight=weight, validates=validates))
         progress.advance(1)
     return found
 

@@ -134,11 +134,11 @@ def _fit_candidates(
 
 
 def _fit_pairs(volumes: Sequence[LabelledVolume], cells: Sequence[int], *, config: LearnConfig, seed: int) -> Forest:
-    known = [(v.graph, *known_pairs(v, cells)) for v in volumes]
+    known = [(v, *known_pairs(v, cells)) for v in volumes]
     return fit_forest(
-        np.concatenate([graph.evidence[chosen] for graph, chosen, _ in known]),
+        np.concatenate([v.graph.evidence[chosen] for v, chosen, _ in known]),
         np.concatenate([truth for _, _, truth in known]),
-        weight=np.concatenate([np.sqrt(graph.area[chosen]) for graph, chosen, _ in known]),
+        weight=np.concatenate([v.weight * np.sqrt(v.graph.area[chosen]) for v, chosen, _ in known]),
         config=config.pairs,
         seed=seed,
     )
@@ -173,7 +173,8 @@ def _draw(
             states = sample_states(volume, around[volume.name], cell, config=sampling, random=random)
             if states is not None:
                 found.append(states)
-                weights.append((states.voxels / states.voxels.mean()) ** 0.35 / np.sqrt(len(states.truth)))
+                of_size = (states.voxels / states.voxels.mean()) ** 0.35
+                weights.append(volume.weight * of_size / np.sqrt(len(states.truth)))
     numbers, truth, voxels = (np.concatenate([getattr(s, n) for s in found]) for n in ("numbers", "truth", "voxels"))
     return States(numbers, truth, voxels), np.concatenate(weights)
 

@@ -33,6 +33,8 @@ from ewval.nn.weights import Model, load_model, save_model
 
 _LOG = logging.getLogger("ewval")
 PARTS = 5
+ALSO_WEIGHT = 0.2
+"""Of an example from a generated cube, beside one from real tissue."""
 DESCRIPTION = "A segment head trained by its user; nothing is known of it beyond its validation score."
 
 
@@ -148,7 +150,8 @@ def _read_all(
     volumes = [v for folder in folders for v in read_labelled(DataFolder(folder), sides=sides, fold=fold)]
     if sum(len(v.cells) for v in volumes) < 2 * PARTS:
         raise UsageError(f"fewer than {2 * PARTS} cells with answers: too few to learn from and to validate with")
-    return volumes + [v for folder in also for v in read_labelled(DataFolder(folder), validates=False)]
+    generated = [read_labelled(DataFolder(folder), weight=ALSO_WEIGHT, validates=False) for folder in also]
+    return volumes + [volume for of_folder in generated for volume in of_folder]
 
 
 def _read_about(path: Path | None) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def _read_about(path: Path | None) -> dict[str, Any]:
 def _key(volumes: Sequence[LabelledVolume], config: LearnConfig) -> str:
     digest = hashlib.sha256(f"{GRAPH_FORM} {PARTS} {config}".encode())
     for volume in volumes:
-        digest.update(volume.name.encode())
+        digest.update(f"{volume.name} {volume.weight}".encode())
         digest.update(volume.graph.evidence.tobytes())
         digest.update(volume.owner.tobytes())
     return digest.hexdigest()[:12]
