@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from ewval.core.sim.faults import Faults
 from worlds import make_pair, write_world
 
 TASKS = 5
@@ -161,6 +162,24 @@ def test_a_server_that_is_down_is_exit_5(cli, model, tmp_path):
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})
     assert (result.exit_code, result.stdout) == (5, "")
     assert "cannot reach http://127.0.0.1:9" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "said"),
+    [("429", 5, "the server keeps throttling: http"), ("reset", 5, "cannot reach http"), ("html", 6, "is damaged: ")],
+)
+def test_a_bucket_in_trouble_is_said_with_its_reason(
+    cli, model, tiny_world, world_tasks, wire_server, tmp_path, monkeypatch, kind, code, said
+):
+    for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
+        monkeypatch.setattr(f"ewval.core.host.{name}", 0.01)
+    server = wire_server(tiny_world, faults=Faults(1.0, (kind,), limit=None, hosts=("bucket",)))
+    words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
+    result = cli(*words, env={"EWVAL_TOKEN": "secret"})
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert result.stderr.startswith(f"ewval: task {min(world_tasks)}: ")
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_damaged_volume_is_named_and_exit_6(predict, fetched, world_tasks, tmp_path):

@@ -32,7 +32,11 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     ),
     (errors.TokenRefusedError, Exit.CREDENTIAL, f"get a new token and set {ENV_TOKEN}; `ewval doctor` says how"),
     (errors.CredentialError, Exit.CREDENTIAL, "`ewval doctor` checks the token"),
-    (errors.ThrottledError, Exit.SERVER, "wait a while, then run the same command again; lower --api-rate"),
+    (
+        errors.ThrottledError,
+        Exit.SERVER,
+        "wait a while, then run the same command again; `ewval fetch --api-rate` asks less often",
+    ),
     (errors.UnreachableError, Exit.SERVER, "check the network and --api, then run the same command again"),
     (
         errors.ReplyError,

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ from ewval.cli.progress import progress_bars
 from ewval.cli.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
 from ewval.core.credentials import read_token
-from ewval.core.errors import UsageError
+from ewval.core.errors import EwvalError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.progress import Progress
 
@@ -154,13 +154,14 @@ def _fetcher(asked: Asked, progress: Progress, files: Progress) -> "Fetcher":
     # Made at once, so that nonsense in the options is told whether or not anything has to be fetched.
     nothing = FetchRequest(asked.folder, api=asked.api, token=read_token(asked.token_file))
 
-    def fetch(tasks: Sequence[int], cells: Sequence[int], context: int) -> None:
+    def fetch(tasks: Sequence[int], cells: Sequence[int], context: int) -> Mapping[int, EwvalError]:
         from ewval.core.fetch import fetch as fetch_all
 
         request = replace(nothing, tasks=tuple(tasks), cells=tuple(cells), context=context)
         summary = fetch_all(request, progress=progress, files=files)
         if (reason := summary.error or summary.stopped) is not None:
             raise reason
+        return summary.volume_errors
 
     return fetch
 

@@ -198,6 +198,7 @@ class Course:
             bytes=client.received + bucket.received,
             requests=client.requests + bucket.requests,
             seconds=seconds,
+            volume_errors=queue.errors,
             error=stopped or _shared_kind(errors) if is_nothing else None,
             stopped=stopped,
         )

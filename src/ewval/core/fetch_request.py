@@ -86,6 +86,7 @@ class FetchSummary:
         bytes: Bytes received.
         requests: Requests made, retries included.
         seconds: How long it took.
+        volume_errors: What went wrong with volumes, by id.
         error: Why nothing at all could be had, where that has one reason.
         stopped: Why it was given up before the end.
     """
@@ -101,5 +102,6 @@ class FetchSummary:
     bytes: int
     requests: int
     seconds: float
+    volume_errors: Mapping[int, EwvalError] = field(default_factory=dict)
     error: EwvalError | None = None
     stopped: EwvalError | None = None

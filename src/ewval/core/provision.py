@@ -1,6 +1,6 @@
 """Before tasks are answered: what is missing is fetched and packed, and what cannot be had is named."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ewval.core.errors import DataError, EwvalError
@@ -9,8 +9,11 @@ from ewval.core.pack import PackRequest, pack
 from ewval.core.progress import SILENT, Progress
 from ewval.core.workers import Workers
 
-Fetcher = Callable[[Sequence[int], Sequence[int], int], None]
-"""Fetches tasks and cells with so many ancestors; raises where nothing at all could be had, or it was given up."""
+Fetcher = Callable[[Sequence[int], Sequence[int], int], Mapping[int, EwvalError] | None]
+"""Fetches tasks and cells with so many ancestors; returns what went wrong with volumes, by id.
+
+It raises where nothing at all could be had, or it was given up.
+"""
 ALONE = 2
 """Up to so many volumes are packed in this process: starting others would take longer."""
 
@@ -60,12 +63,23 @@ def _fetched(local: LocalData, missing: Sequence[int], *, fetch: Fetcher) -> dic
     if not missing:
         return {}
     try:
-        fetch(missing, [], local.context)
+        of_volumes = fetch(missing, [], local.context) or {}
     except EwvalError as error:
-        # What is said about data is said about one task of several; the ledger knows it for each.
-        is_own = isinstance(error, DataError)
-        return {task: local.absence(task) if is_own else error for task in local.to_fetch(missing, again=False)}
-    return {task: local.absence(task) for task in missing if not local.can_answer(task)}
+        return {task: _reason(local, task, error) for task in local.to_fetch(missing, again=False)}
+    answerable = {task: local.can_answer(task) for task in missing}
+    return {
+        task: _reason(local, task, of_volumes.get(local.volume_of(task) or 0))
+        for task, is_there in answerable.items()
+        if not is_there
+    }
+
+
+def _reason(local: LocalData, task: int, error: EwvalError | None) -> EwvalError:
+    """Return why a task is not there: `error`, or what the ledger knows where that was said about other data."""
+    if error is not None and not isinstance(error, DataError):
+        return error
+    absence = local.absence(task)
+    return absence if absence.hint or error is None else error
 
 
 def _packed(local: LocalData, tasks: Sequence[int], *, progress: Progress) -> dict[int, EwvalError]:
