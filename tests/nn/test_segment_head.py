@@ -114,6 +114,22 @@ def test_only_the_ratio_of_weights_counts(
         assert not np.allclose(getattr(one, name).leaf, before, atol=1e-3)
 
 
+def test_with_generated_cubes_it_is_the_mean_of_a_head_with_them_and_one_without(
+    volumes: list[LabelledVolume], parts: dict[int, int]
+) -> None:
+    own, generated = volumes[0], replace(volumes[1], validates=False)
+    mine = {cell: part for cell, part in parts.items() if cell in own.cells}
+    both = fit_head([own, generated], parts, config=SMALL)
+    rows, numbers = own.graph.evidence, np.random.default_rng(0).normal(size=(50, 200)).astype(np.float32)
+    without = fit_head([own], mine, config=SMALL).head
+    with_all = fit_head([own, volumes[1]], parts, config=SMALL).head
+    said = [h.pairs.log_odds(rows) for h in (both.head, without, with_all)]
+    assert np.allclose(said[0], (said[1] + said[2]) / 2, atol=1e-5)
+    said = [h.candidates.log_odds(numbers) for h in (both.head, without, with_all)]
+    assert np.allclose(said[0], (said[1] + said[2]) / 2, atol=1e-5)
+    assert set(both.judgement.log_odds) == {own.name, generated.name}
+
+
 def test_a_seed_outside_the_cube_has_no_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
     answer = fitted.head.score(volumes[0].graph, [65000])
     assert len(answer.ids) == 0
@@ -153,7 +169,7 @@ def test_learning_again_gives_the_same_head_and_kept_forests_are_not_fitted_agai
         assert again.tuned == fitted.tuned
         for name, tensor in fitted.head.tensors().items():
             assert torch.equal(tensor, again.head.tensors()[name]), name
-        assert len(fits) == len(set(fits)) == count.done == steps_of(parts, SMALL)
+        assert len(fits) == len(set(fits)) == count.done == steps_of(volumes, parts, SMALL)
 
 
 def test_one_part_is_too_few_to_validate_with(volumes: list[LabelledVolume]) -> None:
