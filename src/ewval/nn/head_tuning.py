@@ -12,7 +12,7 @@ from ewval.nn.segment_head import HeadSettings, chance
 
 __all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "tune"]
 
-TEMPERATURES = (0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
+TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
 """Weight of tasks with something to add in the score by which the bound is chosen."""
