@@ -203,6 +203,19 @@ def test_a_damaged_raw_segmentation_is_named_and_exit_6(predict, fetched, world_
     assert f"raw/{volume}/segmentation.lzma is damaged" in result.stderr
 
 
+def test_a_damaged_slice_costs_only_the_tasks_of_its_volume(cli, fetched, world_tasks, tmp_path):
+    data = shutil.copytree(fetched, tmp_path / "data")
+    of_volume = {task: record["data"]["segmentation"]["id"] for task, record in world_tasks.items()}
+    damaged = of_volume[min(of_volume)]
+    (data / "raw" / str(damaged) / "jpg" / "7.jpg").write_bytes(b"no picture")
+    result = cli("predict", *sorted(of_volume), "--json", "--model", "graph", "--data", data)
+    whole = [task for task, volume in sorted(of_volume.items()) if volume != damaged]
+    assert whole
+    assert result.exit_code == 3, result.output
+    assert [document["task"] for document in lines(result)] == whole
+    assert f"raw/{damaged}/jpg/7.jpg is damaged" in result.stderr
+
+
 def test_without_a_consensus_agreement_is_null(predict, tmp_path):
     folder = write_world(tmp_path / "data", [make_pair(7, answer=None)])
     settle(folder, 7)

@@ -93,6 +93,8 @@ class Answerer:
         try:
             sample = self.builder.build(task)
             view = self.source.view(sample.volume, sample.labels)
+            if any(model.by_segments for model in self.models):  # here, so that damage costs its own tasks alone
+                self.source.graph(sample.volume, sample.image, sample.labels)
             return sample if sample.seed.any() else with_small_seed(sample, view, seed=self._seed(task))
         except EwvalError as error:
             return Failed(task, error)
@@ -133,7 +135,7 @@ def with_small_seed(sample: Sample, view: VolumeView, *, seed: Sequence[int]) ->
         hint = (
             "its volume has no segments of these ids"
             if view.resolution == "full"
-            else "it is too small for the packed cube; fetch the volume again without --drop-raw"
+            else "it is too small for the packed cube; fetch the volume into another --data folder, without --drop-raw"
         )
         raise MissingError(f"the seed of task {sample.task} at 64^3", hint=hint)
     mask = np.zeros(sample.labels.shape, dtype=bool)
