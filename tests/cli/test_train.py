@@ -247,3 +247,11 @@ def test_a_run_that_is_a_file_is_refused(cli: Cli, data: Path, tmp_path: Path) -
     result = cli("train", "--data", data, "--run", "run", *SMALL)
     assert result.exit_code == 2
     assert "--run run is not a folder" in result.stderr
+
+
+def test_a_number_of_steps_is_kept_to_without_gain_unless_patience_is_named(cli: Cli, data: Path) -> None:
+    words = ["train", "--data", data, *SMALL, "--learning-rate", "1e-12", "--sample-fraction", "1", "--steps", 12]
+    for run, patience, why in (("kept", [], "done"), ("cut", ["--patience", 2], "early")):
+        document = json.loads(cli(*words, "--run", run, *patience, "--json").stdout)
+        assert document["why"] == why
+        assert (document["steps"] == 12) == (why == "done")

@@ -57,7 +57,10 @@ def train(
     ema: Annotated[float, typer.Option(help="Decay of the running mean of the weights; 0 for none.")] = 0.0,
     augment: Annotated[str, typer.Option(help="none, symmetries or full.")] = "symmetries",
     symmetries: Annotated[str, typer.Option(help="keep-z (16) or all (48).")] = "keep-z",
-    patience: Annotated[int, typer.Option(min=0, help="Epochs without gain before stopping; 0 for never.")] = 4,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=0, help="Epochs without gain before stopping; 0 for never.", show_default="4; with --steps 0"),
+    ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     recompute: Annotated[bool, typer.Option("--recompute", help="Less memory, more time.")] = False,
     parts: Annotated[int, typer.Option(min=0, help="Tasks at once through the network; 0 finds it out.")] = 0,
@@ -101,7 +104,7 @@ def _request(chosen: dict[str, Any]) -> "RunRequest":
             data=options.data_folder(chosen["data"], must_exist=True).root,
             run=_run_folder(chosen["run"]),
             train=_train_config(chosen),
-            plan=FitPlan(epochs=chosen["epochs"], steps=chosen["steps"], patience=chosen["patience"]),
+            plan=FitPlan(epochs=chosen["epochs"], steps=chosen["steps"], patience=_patience(chosen)),
             source=SourceRequest(
                 **_pick(chosen, "context batch_size sample_fraction fold extend_only vary_seed crop workers seed")
             ),
@@ -110,6 +113,15 @@ def _request(chosen: dict[str, Any]) -> "RunRequest":
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _patience(chosen: dict[str, Any]) -> int:
+    """Return the epochs without gain to wait for; whoever asks for a number of steps gets so many."""
+    from ewval.nn.fit import FitPlan
+
+    if chosen["patience"] is not None:
+        return int(chosen["patience"])
+    return FitPlan().patience if chosen["steps"] is None else 0
 
 
 def _train_config(chosen: dict[str, Any]) -> Any:
