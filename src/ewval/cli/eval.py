@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ewval.nn.evaluate import Evaluation
 
 Side = Annotated[str, typer.Option("--split", help="test, val, train or all.", metavar="SIDE")]
-Loops = Annotated[str, typer.Option("--loops", help="Runs over its own answer, side by side.", metavar="N,N")]
+Loops = Annotated[
+    str | None,
+    typer.Option("--loops", help="Runs over its own answer, side by side.", metavar="N,N", show_default="4,1"),
+]
 Fold = Annotated[int | None, typer.Option("--fold", min=0, help="Use split-FOLD.json.", metavar="FOLD")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Score a seeded sample of N tasks.", metavar="N")]
 Compare = Annotated[
@@ -32,7 +35,7 @@ def eval_(
     data: options.Data = options.DATA_DEFAULT,
     model: options.ModelName = None,
     split: Side = "test",
-    loops: Loops = "4,1",
+    loops: Loops = None,
     fold: Fold = None,
     limit: Limit = None,
     compare: Compare = None,
@@ -55,7 +58,7 @@ def eval_(
         out=out,
         model=model,
         side=parse_side(split),
-        loops=parse_loops(loops),
+        loops=None if loops is None else parse_loops(loops),
         fold=fold,
         limit=limit,
         compare=tuple(compare or ()),

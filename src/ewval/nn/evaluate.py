@@ -73,6 +73,7 @@ def evaluate(request: EvalRequest, *, progress: Progress = SILENT) -> Evaluation
     """
     with join_team(pick_device(request.device)) as team:
         models = load_models(request, device=team.device)
+        request = request.settled_for(models.main)
         tasks = read_tasks(
             request.folder,
             request.side,
@@ -165,7 +166,7 @@ def _identity(request: EvalRequest, models: Models, tasks: TaskSet) -> dict[str,
         "version": ewval.__version__,
         "code": _code_stamp(),
         "models": models.identity(),
-        "loops": list(request.loops),
+        "loops": list(request.loops or ()),
         "side": request.side,
         "fold": request.fold,
         "limit": request.limit,

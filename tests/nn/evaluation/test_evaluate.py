@@ -24,7 +24,7 @@ from ewval.nn.evaluation.report import build_report
 from ewval.nn.evaluation.request import parse_loops, parse_side
 from ewval.nn.evaluation.scoring import COLUMNS, Question, Truth
 from ewval.nn.lwunet import LWUNet, LWUNetConfig
-from ewval.nn.weights import Model, save_model
+from ewval.nn.weights import Model, load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +252,10 @@ def test_where_nothing_is_to_be_added_there_is_still_a_report(tmp_path):
     json.dumps(document, allow_nan=False)
     html = build_report(document, PlotSet([], [], [], []), worst=[], best=[], about="")
     assert html.count("There is no such task.") == 2
+
+
+def test_loops_that_are_not_named_are_what_suits_the_model(bar_folder: DataFolder) -> None:
+    plain, joining = load_model("small"), load_model("lwunet")
+    assert EvalRequest(bar_folder).settled_for(plain).loops == (4, 1)
+    assert EvalRequest(bar_folder).settled_for(joining).loops == (joining.card.loops,)
+    assert EvalRequest(bar_folder, loops=(2,)).settled_for(joining).loops == (2,)

@@ -87,7 +87,7 @@ def make_panel(request: EvalRequest, models: Models, tasks: TaskSet, *, device: 
     def ask(model: Model, loops: int | None) -> ModelAnswerer:
         return ModelAnswerer(model, tasks.sources, loops, device, request.batch_size)
 
-    settings = {f"loops={loops}": ask(models.main, loops) for loops in request.loops}
+    settings = {f"loops={loops}": ask(models.main, loops) for loops in request.settled_for(models.main).loops or ()}
     compared = {name: ask(model, None) for name, model in models.others.items()}
     baselines: dict[str, Answerer] = {}
     notes = {}

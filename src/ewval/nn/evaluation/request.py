@@ -1,15 +1,17 @@
 """What an evaluation is asked to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
+from ewval.nn.weights import Model
 
 Side = Literal["test", "val", "train", "all"]
 SIDES: tuple[Side, ...] = get_args(Side)
 MAX_LOOPS = 64
+DEFAULT_LOOPS = (4, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class EvalRequest:
         out: Where the results go; None for a folder inside the data folder.
         model: A name or path; None for the packaged default.
         side: Which side of the split.
-        loops: Settings to run the model with; the first is the one the report is about.
+        loops: Settings to run the model with; the first is the one the report is about. None for 4 and 1, or for what
+            the card says of a model whose every loop joins one more step of segments.
         fold: Of the cross-validation; None for the split itself.
         limit: How many tasks, drawn with `seed`; None for all.
         compare: Further models, by name or path.
@@ -36,7 +39,7 @@ class EvalRequest:
     out: Path | None = None
     model: str | None = None
     side: Side = "test"
-    loops: tuple[int, ...] = (4, 1)
+    loops: tuple[int, ...] | None = None
     fold: int | None = None
     limit: int | None = None
     compare: tuple[str, ...] = ()
@@ -51,9 +54,19 @@ class EvalRequest:
             raise UsageError(f"--out {self.out} is not a folder")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit} leaves no task; give at least 1")
-        if not self.loops or not all(1 <= count <= MAX_LOOPS for count in self.loops):
+        if self.loops is not None:
+            self._check_loops(self.loops)
+
+    def settled_for(self, model: Model) -> "EvalRequest":
+        """Return the request with the loops that it leaves to `model`."""
+        if self.loops is not None:
+            return self
+        return replace(self, loops=DEFAULT_LOOPS if model.card.joining is None else (model.card.loops,))
+
+    def _check_loops(self, loops: tuple[int, ...]) -> None:
+        if not loops or not all(1 <= count <= MAX_LOOPS for count in loops):
             raise UsageError(f"--loops wants whole numbers from 1 to {MAX_LOOPS}, such as 4,1")
-        if len(set(self.loops)) != len(self.loops):
+        if len(set(loops)) != len(loops):
             raise UsageError("--loops names a number twice")
 
 
