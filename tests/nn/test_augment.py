@@ -33,7 +33,8 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def same(a: Batch, b: Batch) -> bool:
-    return all(torch.equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(Batch))
+    pairs = [(getattr(a, field.name), getattr(b, field.name)) for field in fields(Batch)]
+    return all(one is other if one is None else torch.equal(one, other) for one, other in pairs)
 
 
 def marked(batch: Batch) -> Batch:
