@@ -74,8 +74,8 @@ def fit_head(
     Contacts are judged by one forest for each part of the cells, learned from the other parts; the candidates' forest
     learns from judgements of contacts that were not learned from. Two further forests, each from half of the parts,
     grow the tasks of the other half: by these the settings are chosen. Where some volumes do not validate, all this is
-    done twice, with and without them, and the head answers with the mean of both: on tissue like that of the others it
-    is better than either, on tissue unlike it nearly as good as the first.
+    done twice, with and without them, and the head answers with the mean of both: about as good as either on tissue
+    like that of the others, and far better than without on tissue unlike it (docs/results.md).
 
     Args:
         volumes: With known cells.

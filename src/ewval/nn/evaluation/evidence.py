@@ -9,11 +9,8 @@ from numpy.typing import NDArray
 from ewval.core.graph import SegmentGraph
 from ewval.core.views import ViewSource
 from ewval.nn.evaluation.scoring import Question
+from ewval.nn.joining import RISE
 from ewval.nn.metrics import Floats
-
-RISE = "rise_mean_2"
-"""How much brighter it is two voxels behind a contact, on either side, than in it, in spreads of the image: of the
-graph's numbers the single one that growth over boundaries does best with, on real and on synthetic images."""
 
 
 @dataclass(frozen=True, slots=True)
