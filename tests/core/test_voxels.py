@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ewval.core.voxels import VoxelIndex, mask_of
+from ewval.core.voxels import VoxelIndex, count_values, mask_of
 
 LABELS = st.integers(0, 9).map(
     lambda seed: np.random.Generator(np.random.PCG64(seed)).choice([0, 1, 2, 4463, 65_535], (4, 5, 6)).astype(np.uint16)
@@ -33,3 +34,13 @@ def test_other_values_go_where_the_mask_goes(labels: np.ndarray, ids: set[int]) 
 def test_a_mask_may_be_taken_of_a_part() -> None:
     labels = np.arange(27, dtype=np.uint16).reshape(3, 3, 3)
     assert np.argwhere(mask_of(labels[:, 1:, ::2], as_array({3, 5, 7}))).tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("slices", [0, 1, 8, 19])
+def test_values_counted_by_slabs_are_those_counted_at_once(slices: int) -> None:
+    random = np.random.default_rng(slices)
+    values = random.integers(0, 300, (slices, 5, 7)).astype(np.uint16)
+    weights = random.integers(-9, 9, values.shape)
+    assert np.array_equal(count_values(values, bins=300), np.bincount(values.ravel(), minlength=300))
+    summed = np.bincount(values.ravel(), weights.ravel(), minlength=300)
+    assert np.array_equal(count_values(values, bins=300, weights=weights), summed)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.contacts import PAD, Contacts, Padded
+from ewval.core.voxels import count_values
 
 __all__ = ["Brightness", "image_evidence", "smooth_image"]
 
@@ -51,7 +52,8 @@ class Brightness:
 def smooth_image(image: NDArray[np.uint8], *, inside: NDArray[np.bool_]) -> Brightness:
     """Return `image` (uint8 z y x) summed over 3^3 neighbourhoods and measured against its own interior."""
     sums = _box_sums(image)
-    histogram = np.bincount(sums[inside], minlength=255 * BLOCK + 1)
+    histogram = count_values(np.where(inside, sums, 0), bins=255 * BLOCK + 1)
+    histogram[0] -= inside.size - np.count_nonzero(inside)
     rank = np.cumsum(histogram) / max(histogram.sum(), 1)
     low, median, high = np.searchsorted(rank, [0.25, 0.5, 0.75])
     spread = max(float(high - low) / QUARTILE_SPAN, 1.0)
@@ -79,10 +81,13 @@ def image_evidence(padded: Padded, contacts: Contacts, brightness: Brightness) -
 def _box_sums(image: NDArray[np.uint8]) -> NDArray[np.uint16]:
     sums = image.astype(np.uint16)
     for axis in range(3):
-        margin = [(1, 1) if i == axis else (0, 0) for i in range(3)]
-        wide = np.moveaxis(np.pad(sums, margin, mode="edge"), axis, 0)
-        sums = np.moveaxis(wide[:-2] + wide[1:-1] + wide[2:], 0, axis)
-    return np.ascontiguousarray(sums)
+        wide = sums.copy()
+        before, after = np.moveaxis(sums, axis, 0), np.moveaxis(wide, axis, 0)
+        after[1:] += before[:-1]
+        after[:-1] += before[1:]
+        after[[0, -1]] += before[[0, -1]]  # the edge is repeated
+        sums = wide
+    return sums
 
 
 def _gaps(padded: Padded, contacts: Contacts) -> dict[str, NDArray[np.float64]]:

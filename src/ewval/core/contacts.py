@@ -80,7 +80,7 @@ def pad_labels(rows: NDArray[np.uint16]) -> Padded:
     """Return `rows` (uint16 z y x, 0 = boundary) with a margin, its gaps closed by steps over voxel faces."""
     labels = np.pad(rows, PAD)
     gap = np.full(labels.shape, OUTSIDE, dtype=np.uint8)
-    gap[PAD:-PAD, PAD:-PAD, PAD:-PAD] = np.where(rows == 0, UNASSIGNED, 0)
+    gap[PAD:-PAD, PAD:-PAD, PAD:-PAD] = (rows == 0) * np.uint8(UNASSIGNED)
     padded = Padded(labels, gap, (rows.shape[0], rows.shape[1], rows.shape[2]))
     _close_gaps(labels.reshape(-1), gap.reshape(-1), strides=padded.strides)
     return padded
@@ -88,23 +88,23 @@ def pad_labels(rows: NDArray[np.uint16]) -> Padded:
 
 def find_contacts(padded: Padded, *, count: int) -> Contacts:
     """Return where the `count` segments of `padded` touch each other."""
-    found = [_faces_along(padded, axis) for axis in range(3)]
-    first = np.concatenate(found)
-    axis = np.repeat(np.arange(3), [len(f) for f in found])
-    step = padded.strides[axis]
     flat = padded.labels.reshape(-1)
-    here, there = flat[first].astype(np.int64) - 1, flat[first + step].astype(np.int64) - 1
-    keys, pair, area = _number_pairs(np.minimum(here, there) * count + np.maximum(here, there), limit=count * count)
+    found = [_faces_along(flat, step) for step in padded.strides]
+    here = np.concatenate([flat[f] for f in found])
+    there = np.concatenate([flat[f + step] for f, step in zip(found, padded.strides, strict=True)])
+    keys, pair, area = _number_pairs(_keys(here, there, count=count), limit=count * count)
+    first = np.concatenate(found)
     kept = _sample(first, area[pair])
+    axis = np.searchsorted(np.cumsum([len(f) for f in found]), kept, side="right")
     is_low = (here < there)[kept]
-    first, step = first[kept], step[kept]
+    first, step = first[kept], padded.strides[axis]
     return Contacts(
         pairs=np.stack([keys // max(count, 1), keys % max(count, 1)], axis=1),
         area=area.astype(np.float64),
         pair=pair[kept],
         low=np.where(is_low, first, first + step),
         inward=np.where(is_low, -step, step),
-        axis=axis[kept],
+        axis=axis,
         sampled=np.maximum(np.bincount(pair[kept], minlength=len(area)), 1).astype(np.float64),
     )
 
@@ -113,22 +113,28 @@ def _close_gaps(labels: NDArray[np.uint16], gap: NDArray[np.uint8], *, strides: 
     left = np.flatnonzero(gap == UNASSIGNED)
     for step in range(1, GAP_STEPS + 1):
         nearest = np.zeros(len(left), dtype=np.uint16)
-        for offset in np.concatenate([-strides, strides]):
-            nearest = np.where(nearest == 0, labels[left + offset], nearest)
+        for offset in np.concatenate([strides[::-1], -strides[::-1]]):  # the last to be in a segment wins
+            beside = labels[left + offset]
+            np.copyto(nearest, beside, where=beside > 0)
         given = nearest > 0
         labels[left[given]] = nearest[given]
         gap[left[given]] = step
         left = left[~given]
 
 
-def _faces_along(padded: Padded, axis: int) -> NDArray[np.int64]:
-    inner = [slice(PAD, -PAD)] * 3
-    shifted = list(inner)
-    shifted[axis] = slice(PAD + 1, -PAD + 1)
-    here, there = padded.labels[tuple(inner)], padded.labels[tuple(shifted)]
-    z, y, x = np.nonzero((here != there) & (here > 0) & (there > 0))
-    strides = padded.strides
-    return np.asarray((z + PAD) * strides[0] + (y + PAD) * strides[1] + (x + PAD), dtype=np.int64)
+def _faces_along(labels: NDArray[np.uint16], step: int) -> NDArray[np.int64]:
+    """Return the flat places that differ from the place one step on, both in segments: the margin holds none."""
+    here, there = labels[:-step], labels[step:]
+    return np.flatnonzero((here != there) & (here > 0) & (there > 0))
+
+
+def _keys(here: NDArray[np.uint16], there: NDArray[np.uint16], *, count: int) -> NDArray[np.int64]:
+    """Return a number for each face that stands for its two segments, in place: the faces are millions."""
+    keys = np.minimum(here, there).astype(np.int64)
+    keys *= count
+    keys += np.maximum(here, there)
+    keys -= count + 1  # rows of the segment table begin at 0, labels at 1
+    return keys
 
 
 def _number_pairs(
@@ -140,9 +146,9 @@ def _number_pairs(
         return distinct, place, counts
     counts = np.bincount(keys, minlength=limit)
     distinct = np.flatnonzero(counts)
-    place = np.zeros(len(counts), dtype=np.int64)
-    place[distinct] = np.arange(len(distinct))
-    return distinct, place[keys], counts[distinct]
+    place = np.zeros(len(counts), dtype=np.int32)
+    place[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return distinct, place[keys].astype(np.int64), counts[distinct]
 
 
 def _sample(places: NDArray[np.int64], area: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from ewval.core.contact_windows import window_evidence
 from ewval.core.contacts import Contacts, Padded, find_contacts, pad_labels
 from ewval.core.errors import DamagedError
 from ewval.core.files import replacing
+from ewval.core.voxels import count_values
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -85,12 +86,12 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
     """
     if image.shape != labels.shape:
         raise ValueError(f"image {image.shape} and labels {labels.shape} differ in shape")
-    counts = np.bincount(labels.reshape(-1), minlength=SEGMENT_ID_COUNT)
+    counts = count_values(labels, bins=SEGMENT_ID_COUNT)
     counts[0] = 0
     ids = np.flatnonzero(counts)
     table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
     table[ids] = np.arange(1, len(ids) + 1)
-    rows = table[labels]
+    rows = np.take(table, labels)
     padded, brightness = _at_once(lambda: pad_labels(rows), lambda: smooth_image(image, inside=rows > 0))
     contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded))
     segments, looks = _at_once(
@@ -189,11 +190,11 @@ def _brightness_of(
     rows: NDArray[np.uint16], brightness: Brightness, *, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and spread over every second voxel along x; a segment that has none there counts as ordinary."""
-    inner = brightness.inner[:, :, ::2].reshape(-1).astype(np.float64) - brightness.median
-    flat, bins = rows[:, :, ::2].reshape(-1), count + 1
-    seen = np.maximum(np.bincount(flat, minlength=bins)[1:], 1)
-    mean = np.bincount(flat, inner, minlength=bins)[1:] / seen
-    square = np.bincount(flat, inner * inner, minlength=bins)[1:] / seen
+    some, bins = rows[:, :, ::2], count + 1
+    inner = brightness.inner[:, :, ::2].astype(np.int32) - round(brightness.median)
+    seen = np.maximum(count_values(some, bins=bins)[1:], 1)
+    mean = count_values(some, bins=bins, weights=inner)[1:] / seen
+    square = count_values(some, bins=bins, weights=inner * inner)[1:] / seen
     return mean / brightness.spread, np.sqrt(np.maximum(square - mean**2, 0)) / brightness.spread
 
 
