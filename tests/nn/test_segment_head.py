@@ -1,5 +1,6 @@
 """The segment head learns small cubes, answers cells it has not seen, and leaks nothing."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from ewval.core.errors import DamagedError
 from ewval.core.graph import build_graph
 from ewval.core.growth import Growth
 from ewval.core.objects import survey
-from ewval.nn.fit_head import FittedHead, fit_head, steps_of
+from ewval.nn.fit_head import FittedHead, _deal, fit_head, steps_of
 from ewval.nn.head_states import SamplingConfig, draw_seed, sample_states
 from ewval.nn.head_tuning import MAYBE_BOUNDS, Trial, tune
 from ewval.nn.labelled import LabelledVolume, known_pairs
@@ -25,6 +26,7 @@ SMALL = LearnConfig(
     candidates=BoostingConfig(trees=12, depth=3, rate=0.3, row_share=0.7, least_weight=1.0, ridge=1.0),
     sampling=SamplingConfig(growths=2, states=3),
     rounds=1,
+    draws=1,
 )
 
 
@@ -114,20 +116,38 @@ def test_only_the_ratio_of_weights_counts(
         assert not np.allclose(getattr(one, name).leaf, before, atol=1e-3)
 
 
-def test_with_generated_cubes_it_is_the_mean_of_a_head_with_them_and_one_without(
+def test_it_is_the_mean_of_draws_with_generated_cubes_and_without(
     volumes: list[LabelledVolume], parts: dict[int, int]
 ) -> None:
+    forests: dict[str, Forest] = {}
+
+    def keep(name: str, fit: Callable[[], Forest]) -> Forest:
+        return forests.setdefault(name, fit())
+
     own, generated = volumes[0], replace(volumes[1], validates=False)
-    mine = {cell: part for cell, part in parts.items() if cell in own.cells}
-    both = fit_head([own, generated], parts, config=SMALL)
+    fitted = fit_head([own, generated], parts, config=replace(SMALL, draws=2), keep=keep)
+    alone = fit_head([own], {cell: part for cell, part in parts.items() if cell in own.cells}, config=SMALL).head
     rows, numbers = own.graph.evidence, np.random.default_rng(0).normal(size=(50, 200)).astype(np.float32)
-    without = fit_head([own], mine, config=SMALL).head
-    with_all = fit_head([own, volumes[1]], parts, config=SMALL).head
-    said = [h.pairs.log_odds(rows) for h in (both.head, without, with_all)]
-    assert np.allclose(said[0], (said[1] + said[2]) / 2, atol=1e-5)
-    said = [h.candidates.log_odds(numbers) for h in (both.head, without, with_all)]
-    assert np.allclose(said[0], (said[1] + said[2]) / 2, atol=1e-5)
-    assert set(both.judgement.log_odds) == {own.name, generated.name}
+    said = {name: forest.log_odds(rows if "pairs" in name else numbers) for name, forest in forests.items()}
+    courses = [np.mean([said[f"{number}-pairs-{part}"] for part in range(3)], axis=0) for number in range(4)]
+    assert np.allclose(courses[0], alone.pairs.log_odds(rows), atol=1e-5)
+    assert all(not np.allclose(one, other, atol=1e-2) for one, other in itertools.combinations(courses, 2))
+    assert np.allclose(fitted.head.pairs.log_odds(rows), np.mean(courses, axis=0), atol=1e-5)
+    candidates = [said[f"{number}-candidates-0"] for number in range(4)]
+    assert np.allclose(fitted.head.candidates.log_odds(numbers), np.mean(candidates, axis=0), atol=1e-5)
+    assert set(fitted.judgement.log_odds) == {own.name, generated.name}
+
+
+def test_another_draw_keeps_every_cell_in_its_half() -> None:
+    parts = {cell: cell % 5 for cell in range(43)}
+    drawn = _deal(parts, seed=1)
+    assert drawn.keys() == parts.keys()
+    assert sum(drawn[cell] != parts[cell] for cell in parts) > 15
+    assert all((drawn[cell] < 2) == (parts[cell] < 2) for cell in parts)
+    assert drawn == _deal(parts, seed=1) != _deal(parts, seed=2)
+    sizes = np.bincount(list(drawn.values()), minlength=5)
+    assert sizes[:2].max() - sizes[:2].min() <= 1
+    assert sizes[2:].max() - sizes[2:].min() <= 1
 
 
 def test_a_seed_outside_the_cube_has_no_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:

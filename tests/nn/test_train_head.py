@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forests that take no time."""
     sampling = SamplingConfig(growths=2, states=2)
-    small = partial(LearnConfig, pairs=TREES, candidates=TREES, sampling=sampling, rounds=1)
+    small = partial(LearnConfig, pairs=TREES, candidates=TREES, sampling=sampling, rounds=1, draws=1)
     monkeypatch.setattr("ewval.nn.train_head.LearnConfig", small)
 
 

@@ -25,9 +25,9 @@ def fit_anew(name: str, fit: Callable[[], Forest]) -> Forest:  # noqa: ARG001 - 
     return fit()
 
 
-PAIR_TREES = BoostingConfig(trees=250, depth=5, rate=0.06, row_share=0.7, column_share=0.3)
+PAIR_TREES = BoostingConfig(trees=100, depth=5, rate=0.15, row_share=0.7, column_share=0.3)
 CANDIDATE_TREES = BoostingConfig(
-    trees=250, depth=4, rate=0.06, row_share=0.5, column_share=0.25, least_weight=8.0, ridge=10.0
+    trees=100, depth=4, rate=0.15, row_share=0.5, column_share=0.25, least_weight=8.0, ridge=10.0
 )
 SAMPLING = SamplingConfig()
 
@@ -41,6 +41,8 @@ class LearnConfig:
         candidates: Trees that judge candidates.
         sampling: Of half-grown objects.
         rounds: Forests of candidates, each from other objects; they are averaged.
+        draws: How often all is learned, each time with other parts of the cells; the forests are averaged, since
+            another deal alone changes what a few hard tasks come to.
         seed: Of every random choice.
     """
 
@@ -48,6 +50,7 @@ class LearnConfig:
     candidates: BoostingConfig = CANDIDATE_TREES
     sampling: SamplingConfig = SAMPLING
     rounds: int = 2
+    draws: int = 2
     seed: int = 0
 
 
