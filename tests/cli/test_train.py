@@ -16,6 +16,11 @@ from typer.testing import Result
 
 from ewval.core.codec import encode
 from ewval.core.folder import DataFolder
+from ewval.core.split import read_split
+from ewval.core.tasks import TaskTable
+from ewval.nn.architectures import build_network
+from ewval.nn.card import ModelCard
+from ewval.nn.weights import Model, load_model, save_model
 
 Cli = Callable[..., Result]
 SMALL = ["--arch", "rsunet", "--widths", "4,8", "--loops", "1", "--batch-size", "2", "--device", "cpu"]
@@ -193,6 +198,19 @@ def test_first_weights_of_another_shape_are_refused(cli: Cli, data: Path, tmp_pa
     assert "--init first is a rsunet with other layers than this rsunet; match --arch" in other.stderr
     same = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--init", "first")
     assert same.exit_code == 0
+
+
+def test_the_card_lists_what_was_learned_from_by_the_first_weights_too(cli: Cli, data: Path, tmp_path: Path) -> None:
+    config = {"context": 2, "loops": 1, "widths": [4, 8]}
+    first = ModelCard("first", "rsunet", config=config, cells=[5], volumes=[99])
+    save_model(tmp_path / "first.safetensors", Model(first, build_network("rsunet", config)))
+    begun = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--init", "first.safetensors")
+    assert begun.exit_code == 0, begun.stderr
+    card = load_model(tmp_path / "run").card
+    table, split = TaskTable.load(DataFolder(data)), read_split(DataFolder(data))
+    rows = table.rows(np.concatenate([split.train, split.val]))
+    assert set(card.cells) == {5, *table.group[rows].tolist()}
+    assert set(card.volumes) == {99, *table.volume[rows].tolist()}
 
 
 def test_an_empty_train_side_is_missing(cli: Cli, data: Path, tmp_path: Path) -> None:

@@ -76,6 +76,10 @@ def test_a_model_is_written_whose_head_answers(folder: Path, tmp_path: Path, sma
     assert model.card.training["command"] == "x"
     assert 0 <= model.card.training["validation_score"] <= 1
     assert model.card.scores == {}
+    assert model.card.volumes == [7, 8]
+    assert 801 not in model.card.cells
+    assert -801 not in model.card.cells
+    assert len(model.card.cells) == 15
     assert model.card.maybe_threshold <= model.card.add_threshold
     volume = read_labelled(DataFolder(folder))[0]
     answer = model.head.score(volume.graph, volume.graph.ids[:1])

@@ -1,7 +1,7 @@
 """The card of a model: all that must be known to use its weights, and what they were made from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -31,6 +31,8 @@ class ModelCard:
         description: One plain sentence: what it is good for, and what not.
         data: What it was trained on.
         training: How it was trained.
+        cells: Ids of the cells it learned from or was chosen by; empty where nobody wrote them down.
+        volumes: Ids of the volumes that these cells were seen in.
         scores: What it reached, and where.
         license: Of the weights.
         sha256: Of the weights' file, where they are in one.
@@ -51,6 +53,8 @@ class ModelCard:
     description: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    cells: Sequence[int] = field(default_factory=list)
+    volumes: Sequence[int] = field(default_factory=list)
     scores: Mapping[str, Any] = field(default_factory=dict)
     license: str = "MIT"
     sha256: str | None = None

@@ -41,6 +41,11 @@ class LabelledVolume:
         return self.name.split("/", maxsplit=1)[0]
 
     @property
+    def id(self) -> int:
+        """The id of the cube."""
+        return int(self.name.rsplit("/", maxsplit=1)[1])
+
+    @property
     def owner(self) -> NDArray[np.int64]:
         """The cell that each segment belongs to, int64[n]; -1 where none is known."""
         owner = np.full(len(self.graph.ids), UNKNOWN, dtype=np.int64)

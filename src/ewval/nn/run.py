@@ -196,6 +196,7 @@ def _options(request: RunRequest, sources: Sources) -> dict[str, Any]:
 
 def _card(request: RunRequest, sources: Sources) -> ModelCard:
     loss, optimizer = request.train.loss, request.train.optimizer
+    before = None if request.init is None else load_model(request.init).card
     return ModelCard(
         name=request.run.resolve().name,
         arch=request.arch,
@@ -215,6 +216,8 @@ def _card(request: RunRequest, sources: Sources) -> ModelCard:
             "batch_size": request.source.batch_size,
             "seed": request.train.seed,
         },
+        cells=sorted({*sources.cells, *(before.cells if before else ())}),
+        volumes=sorted({*sources.volumes, *(before.volumes if before else ())}),
     )
 
 

@@ -99,6 +99,8 @@ class Sources:
     validation_tasks: int
     rule: str
     split_sha256: str
+    cells: tuple[int, ...]
+    volumes: tuple[int, ...]
 
 
 def open_sources(data: DataFolder, request: SourceRequest, *, team: Team) -> Sources:
@@ -122,6 +124,7 @@ def open_sources(data: DataFolder, request: SourceRequest, *, team: Team) -> Sou
     validating = side("val", usable(table, split.val, extend_only=False))
     if len(training.task_ids) < team.size:
         raise MissingError(f"a task to train on in {path}", hint="`ewval index` says which tasks it dropped and why")
+    rows = table.rows(np.union1d(training.task_ids, validating.task_ids))
     return Sources(
         training=_training_source(training, request, team=team),
         validation=_validation_batches(validating, team=team),
@@ -129,6 +132,8 @@ def open_sources(data: DataFolder, request: SourceRequest, *, team: Team) -> Sou
         validation_tasks=len(validating.task_ids),
         rule=split.rule,
         split_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        cells=tuple(np.unique(table.group[rows]).tolist()),
+        volumes=tuple(np.unique(table.volume[rows]).tolist()),
     )
 
 

@@ -94,6 +94,7 @@ def train_head(
             "head": {"graph_form": GRAPH_FORM, "parts": PARTS, **asdict(config)},
             "scores": {},
             "sha256": None,
+            **_seen(volumes),
             **about,
             "training": {**about.get("training", {}), **learned},
         },
@@ -152,6 +153,15 @@ def _read_all(
         raise UsageError(f"fewer than {2 * PARTS} cells with answers: too few to learn from and to validate with")
     generated = [read_labelled(DataFolder(folder), weight=ALSO_WEIGHT, validates=False) for folder in also]
     return volumes + [volume for of_folder in generated for volume in of_folder]
+
+
+def _seen(volumes: Sequence[LabelledVolume]) -> dict[str, list[int]]:
+    """Return the real cells and volumes of the card; generated ones are numbered anew in every folder."""
+    real = [volume for volume in volumes if volume.validates]
+    return {
+        "cells": sorted({cell for volume in real for cell in volume.cells}),
+        "volumes": sorted({volume.id for volume in real}),
+    }
 
 
 def _read_about(path: Path | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from bars import ConstantNetwork, CopyNetwork, LookingHead, LookingNetwork, RowNetwork, ask, tasks_of
 from ewval.core.cube import Sample, SampleBuilder, mask_of
+from ewval.nn.card import ModelCard
 from ewval.nn.evaluation.guards import Probe, own_answer, shuffled_image, split_overlap, zeroed_context
 from ewval.nn.metrics import segment_metrics
 
@@ -96,6 +97,9 @@ def test_a_segment_head_is_shown_the_graph_of_the_shuffled_image(bar_folder):
     assert not (bar_folder.root / "graphs").exists()
 
 
+CARD = ModelCard("seen", "lwunet")
+
+
 @pytest.mark.parametrize("guard", [shuffled_image, zeroed_context])
 def test_a_model_no_better_than_the_seed_proves_nothing(bar_folder, guard):
     tasks = tasks_of(bar_folder)
@@ -107,9 +111,9 @@ def test_a_model_no_better_than_the_seed_proves_nothing(bar_folder, guard):
 
 def test_a_volume_on_both_sides_fails(bar_folder):
     tasks = tasks_of(bar_folder)
-    assert split_overlap(tasks).state == "pass"
+    assert split_overlap(tasks, CARD).state == "pass"
     mixed = replace(tasks, split=replace(tasks.split, train=np.append(tasks.split.train, 4003), rule="volume"))
-    guard = split_overlap(mixed)
+    guard = split_overlap(mixed, CARD)
     assert (guard.state, guard.value) == ("fail", 1.0)
     assert guard.reason == "volume 14 is tested and was learned from"
 
@@ -120,12 +124,24 @@ def test_a_split_by_cell_may_share_volumes_but_no_cell(bar_folder):
     # Tasks 4003 to 4005 are one tree of parents, which stands for a cell here.
     def by_cell(learned):
         split = replace(tasks.split, train=np.array(learned), rule="cell")
-        return split_overlap(replace(tasks, split=split, ids=np.array([4003, 4004])))
+        return split_overlap(replace(tasks, split=split, ids=np.array([4003, 4004])), CARD)
 
     assert by_cell([4006, 4007]).state == "pass"
     assert by_cell([4005, 4006]).state == "fail"
 
 
 def test_the_split_is_looked_at_for_the_test_side_only(bar_folder):
-    guard = split_overlap(tasks_of(bar_folder, "val"))
+    guard = split_overlap(tasks_of(bar_folder, "val"), CARD)
     assert (guard.state, guard.value, guard.reason) == ("inconclusive", None, "checked with --split test only")
+
+
+def test_a_cell_that_the_card_lists_fails_in_a_volume_that_it_lists(bar_folder):
+    tasks = tasks_of(bar_folder)
+    table = tasks.table
+    row = table.row(int(tasks.ids[0]))
+    cell, volume = int(table.group[row]), int(table.volume[row])
+    guard = split_overlap(tasks, replace(CARD, cells=[cell, 99], volumes=[volume]))
+    assert (guard.state, guard.value) == ("fail", 1.0)
+    assert guard.reason == f"cell {cell} is tested and is one that model seen learned from, by its card"
+    assert split_overlap(tasks, replace(CARD, cells=[cell], volumes=[volume + 1000])).state == "pass"
+    assert split_overlap(tasks, replace(CARD, cells=[99], volumes=[volume])).state == "pass"

@@ -26,7 +26,10 @@ from ewval.core.tasks import TaskTable, files_of
 from ewval.core.workers import Done, Workers
 
 NEURITES = 1_000_000
-"""Cell ids are the volume's id times this, plus the neurite's."""
+"""Cell ids are the number of the cube times this, plus the neurite's: lessons of different seeds share none."""
+CUBES = 1_000_003
+"""Numbers of cubes are the seed times this, plus the volume's id."""
+MOST_CUBES = 2**40
 VALIDATION_SHARE = 0.05
 """Share of the cubes that validates."""
 
@@ -81,7 +84,7 @@ def write_lessons(
         made[outcome.item] = outcome.result
         progress.advance()
     rows = list(_rows(made))
-    records = list(_records(rows))
+    records = list(_records(rows, seed=plan.seed))
     ledger = Ledger(folder.ledger)
     ledger.add_tasks(records)
     ledger.close()
@@ -91,7 +94,7 @@ def write_lessons(
 
 
 def _write_cube(folder: DataFolder, plan: LessonPlan, volume: int) -> tuple[Exercise, ...]:
-    cube = generate_cube(plan.seed * 1_000_003 + volume, edge=CUBE_EDGE // plan.magnify)
+    cube = generate_cube(plan.seed * CUBES + volume, edge=CUBE_EDGE // plan.magnify)
     rng = np.random.default_rng((plan.seed, volume))
     exercises = draw_exercises(rng, cube, count=plan.tasks)
     if plan.raw:
@@ -115,12 +118,12 @@ def _rows(made: dict[int, tuple[Exercise, ...]]) -> Iterator[tuple[int, Exercise
             yield volume, exercise
 
 
-def _records(rows: list[tuple[int, Exercise]]) -> Iterator[tuple[TaskRecord, AggregateRecord]]:
+def _records(rows: list[tuple[int, Exercise]], *, seed: int) -> Iterator[tuple[TaskRecord, AggregateRecord]]:
     """Yield the tasks as Eyewire would tell them; all tasks of a neurite belong to one cell."""
     for task, (volume, exercise) in enumerate(rows, start=1):
         z, y, x = _corner(volume)
         bounds = Bounds((z, y, x), (z + CUBE_EDGE, y + CUBE_EDGE, x + CUBE_EDGE))
-        cell = volume * NEURITES + exercise.neurite
+        cell = (seed * CUBES + volume) % MOST_CUBES * NEURITES + exercise.neurite
         asked = TaskRecord(task, cell, None, volume, "", seed=exercise.seed, weightsum=ADMIN, bounds=bounds)
         yield asked, AggregateRecord(dict.fromkeys(exercise.answer, 1.0), ADMIN, ADMIN)
 

@@ -12,6 +12,7 @@ from ewval.core.graph import build_graph
 from ewval.core.subset import with_ancestors
 from ewval.core.tasks import TaskTable
 from ewval.core.views import GraphView, VolumeSource, VolumeView, graph_of_packed
+from ewval.nn.card import ModelCard
 from ewval.nn.evaluation.answerers import Answerer, ModelAnswerer
 from ewval.nn.evaluation.bootstrap import ClusterSums, interval, resampled_means
 from ewval.nn.evaluation.scoring import Question, Truth
@@ -120,8 +121,12 @@ def zeroed_context(probe: Probe, answerer: ModelAnswerer) -> Guard:
     return Guard("pass", float(kept.mean()), text)
 
 
-def split_overlap(tasks: TaskSet) -> Guard:
-    """Count the volumes or cells, whichever the split is made of, that are tested and were learned from."""
+def split_overlap(tasks: TaskSet, card: ModelCard) -> Guard:
+    """Count what is tested and was learned from, by the split and by the card of the model.
+
+    By the split: volumes or cells, whichever it is made of. By the card: cells in volumes that the model has seen,
+    since a model may come from elsewhere and know this folder better than its split says.
+    """
     if tasks.side != "test":
         return Guard("inconclusive", None, "checked with --split test only")
     split, table = tasks.split, tasks.table
@@ -132,6 +137,12 @@ def split_overlap(tasks: TaskSet) -> Guard:
     shared = np.intersect1d(column[table.rows(known)], column[table.rows(tasks.ids)])
     if len(shared):
         return Guard("fail", float(len(shared)), f"{unit} {shared[0]} is tested and was learned from")
+    rows = table.rows(tasks.ids)
+    seen = np.isin(table.volume[rows], np.array(card.volumes)) & np.isin(table.group[rows], np.array(card.cells))
+    cells = np.unique(table.group[rows][seen])
+    if len(cells):
+        reason = f"cell {cells[0]} is tested and is one that model {card.name} learned from, by its card"
+        return Guard("fail", float(len(cells)), reason)
     return Guard("pass", 0.0, f"no {unit} is tested and was learned from")
 
 

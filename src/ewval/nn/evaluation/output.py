@@ -111,7 +111,7 @@ def check_guards(run: Run, main: Totals) -> dict[str, Guard]:
         "own_answer": own_answer(run.tasks, probe.ids),
         "shuffled_image": shuffled_image(probe, answerer),
         "zeroed_context": zeroed_context(probe, answerer),
-        "split_overlap": split_overlap(run.tasks),
+        "split_overlap": split_overlap(run.tasks, run.card),
     }
 
 
