@@ -33,7 +33,7 @@ from ewval.nn.weights import Model, load_model, save_model
 
 _LOG = logging.getLogger("ewval")
 PARTS = 5
-ALSO_WEIGHT = 0.2
+ALSO_WEIGHT = 0.05
 """Of an example from a generated cube, beside one from real tissue."""
 DESCRIPTION = "A segment head trained by its user; nothing is known of it beyond its validation score."
 
