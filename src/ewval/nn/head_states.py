@@ -59,7 +59,7 @@ def sample_states(
     for _ in range(config.growths):
         seed = draw_seed(volume, around, cell, random)
         if len(seed) < members.sum() or random.random() < 0.3:
-            found += _grow(around, seed, members, config=config, random=random)
+            found += _grow(around, seed, members, ~volume.is_withheld, config=config, random=random)
     if not sum(len(s.truth) for s in found):
         return None
     return States(*[np.concatenate([getattr(s, name) for s in found]) for name in ("numbers", "truth", "voxels")])
@@ -69,11 +69,12 @@ def _grow(
     around: Surroundings,
     seed: NDArray[np.int64],
     members: NDArray[np.bool_],
+    usable: NDArray[np.bool_],
     *,
     config: SamplingConfig,
     random: np.random.Generator,
 ) -> list[States]:
-    """Grow along the truth, most certain segment first, with noise and a few mistakes."""
+    """Grow along the truth, most certain segment first, with noise and a few mistakes, among segments of `usable`."""
     inside = np.zeros(len(members), dtype=bool)
     inside[seed] = True
     seed_voxels, left = float(around.voxels[seed].sum()), int(members.sum()) - len(seed)
@@ -81,6 +82,7 @@ def _grow(
     found: list[States] = []
     while True:
         rows, numbers = around.candidates(inside, seed_voxels=seed_voxels)
+        rows, numbers = rows[usable[rows]], numbers[usable[rows]]
         if not len(rows):
             return found
         truth = members[rows]

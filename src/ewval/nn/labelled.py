@@ -1,14 +1,14 @@
 """Cubes whose neurons are known, as the segment head learns from them."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.graph import SegmentGraph
 
-__all__ = ["LabelledVolume", "known_pairs"]
+__all__ = ["LabelledVolume", "known_pairs", "surroundings_of"]
 
 UNKNOWN = -1
 
@@ -23,6 +23,7 @@ class LabelledVolume:
         cells: From each cell to its segments (rows of the graph), all of them.
         seeds: From each cell to the seeds that its tasks start from; a seed that is all of the cell is one with nothing
             to add.
+        withheld: Segments (rows of the graph) that nothing is learned from, see `surroundings_of`.
         weight: Of its examples in learning.
         validates: Whether settings are chosen on its cells, too. Generated cubes teach, but what they would choose is
             good for generated tissue.
@@ -32,6 +33,7 @@ class LabelledVolume:
     graph: SegmentGraph
     cells: Mapping[int, NDArray[np.int64]]
     seeds: Mapping[int, tuple[NDArray[np.int64], ...]]
+    withheld: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     weight: float = 1.0
     validates: bool = True
 
@@ -46,6 +48,13 @@ class LabelledVolume:
         return int(self.name.rsplit("/", maxsplit=1)[1])
 
     @property
+    def is_withheld(self) -> NDArray[np.bool_]:
+        """Whether each segment is withheld, bool[n]."""
+        mask = np.zeros(len(self.graph.ids), dtype=bool)
+        mask[self.withheld] = True
+        return mask
+
+    @property
     def owner(self) -> NDArray[np.int64]:
         """The cell that each segment belongs to, int64[n]; -1 where none is known."""
         owner = np.full(len(self.graph.ids), UNKNOWN, dtype=np.int64)
@@ -54,15 +63,30 @@ class LabelledVolume:
         return owner
 
 
+def surroundings_of(rows: NDArray[np.int64], graph: SegmentGraph, *, known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what to withhold while `rows`, segments of held-out cells, are to be asked for later.
+
+    These and all that touch them, but for the `known` segments of other cells. Were they examples of what is foreign to
+    the cells learned from, the segments themselves would be learned by heart as foreign, and the held-out cells would
+    do worse than cells of a cube never seen; were only `rows` left out, their neighbours alone would, and they would do
+    better.
+    """
+    is_held = np.zeros(len(graph.ids), dtype=bool)
+    is_held[rows] = True
+    is_held[graph.pairs[is_held[graph.pairs].any(axis=1)].ravel()] = True
+    is_held[known] = False
+    return np.flatnonzero(is_held)
+
+
 def known_pairs(volume: LabelledVolume, cells: Collection[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the pairs that `cells` tell something about, and whether both segments are one cell.
 
-    A pair counts if one of its segments belongs to one of `cells` and neither to a cell outside them: what is held
-    out is neither a positive nor a negative example.
+    A pair counts if one of its segments belongs to one of `cells` and neither to a cell outside them or to what is
+    withheld: what is held out is neither a positive nor a negative example.
     """
     owner = volume.owner
     allowed = np.isin(owner, np.array([*cells], dtype=np.int64))
     one, other = volume.graph.pairs.T
-    usable = (allowed | (owner == UNKNOWN))[volume.graph.pairs].all(axis=1)
+    usable = ((allowed | (owner == UNKNOWN)) & ~volume.is_withheld)[volume.graph.pairs].all(axis=1)
     chosen = np.flatnonzero(usable & (allowed[one] | allowed[other]))
     return chosen, owner[one[chosen]] == owner[other[chosen]]

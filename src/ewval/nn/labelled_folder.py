@@ -10,13 +10,15 @@ from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
 from ewval.core.graph import SegmentGraph
 from ewval.core.progress import SILENT, Progress
-from ewval.core.split import read_split
+from ewval.core.split import Split, read_split
 from ewval.core.store import PackedStore
 from ewval.core.tasks import TaskTable
 from ewval.core.views import VolumeSource
-from ewval.nn.labelled import LabelledVolume
+from ewval.nn.labelled import LabelledVolume, surroundings_of
 
 __all__ = ["read_labelled", "share_out"]
+
+SIDES = ("train", "val", "test")
 
 
 def read_labelled(
@@ -32,7 +34,8 @@ def read_labelled(
 
     Args:
         folder: With `raw/` at hand, since contacts are measured at full resolution.
-        sides: Of the split, whose tasks count; all others are as unknown as if they had never been asked.
+        sides: Of the split, whose tasks count. Cells of the other sides are held out: they and what touches them are
+            no examples at all, neither of one cell nor of what is foreign to another.
         fold: Of the cross-validation, None for the plain split.
         weight: Of its examples in learning.
         validates: Whether settings are chosen on its cells, too.
@@ -42,8 +45,8 @@ def read_labelled(
         MissingError: The folder has no split, no task files, or a volume without its files as downloaded.
     """
     table, split = TaskTable.load(folder), read_split(folder, fold=fold)
-    rows = table.rows(np.concatenate([getattr(split, side) for side in sides]))
-    rows = rows[[table.has_aggregate(int(row)) for row in rows]] if len(rows) else rows
+    rows = _answered(table, split, sides)
+    held_out = _answered(table, split, [side for side in SIDES if side not in sides])
     source, store = VolumeSource(folder), PackedStore(folder)
     volumes = np.unique(table.volume[rows]).tolist()
     progress.start(len(volumes), unit="cubes")
@@ -52,9 +55,10 @@ def read_labelled(
         view = source.graph(volume, store.image(volume), store.segmentation(volume))
         if view.resolution != "full":
             raise MissingError(f"{folder.raw(volume)}", hint="`ewval fetch` brings it; `pack --drop-raw` removed it")
-        mine = rows[table.volume[rows] == volume].tolist()
+        mine, others = (of[table.volume[of] == volume].tolist() for of in (rows, held_out))
         name = f"{folder.root.resolve().name}/{volume}"
-        found.append(replace(_label(name, view.graph, table, mine), weight=weight, validates=validates))
+        labelled = replace(_label(name, view.graph, table, mine), weight=weight, validates=validates)
+        found.append(_withhold(labelled, table, others))
         progress.advance(1)
     return found
 
@@ -70,6 +74,20 @@ def share_out(volumes: Iterable[LabelledVolume], *, parts: int, seed: int = 0) -
     cells = sorted({cell for volume in volumes for cell in volume.cells})
     drawn = np.random.default_rng(seed).permutation(len(cells))
     return {cell: int(place % parts) for cell, place in zip(cells, drawn, strict=True)}
+
+
+def _answered(table: TaskTable, split: Split, sides: Sequence[str]) -> NDArray[np.int64]:
+    """Return the rows of the sides' tasks that have an answer."""
+    rows = table.rows(np.concatenate([np.zeros(0, np.int64), *(split.side(side) for side in sides)]))
+    return np.array([row for row in rows if table.has_aggregate(int(row))], dtype=np.int64)
+
+
+def _withhold(volume: LabelledVolume, table: TaskTable, rows: Sequence[int]) -> LabelledVolume:
+    """Return the volume without the surroundings of the cells of other tasks."""
+    theirs = _label(volume.name, volume.graph, table, rows).cells.values()
+    known = np.concatenate(list(volume.cells.values()))
+    held_out = np.setdiff1d(np.concatenate([known[:0], *theirs]), known)
+    return replace(volume, withheld=surroundings_of(held_out, volume.graph, known=known))
 
 
 def _label(name: str, graph: SegmentGraph, table: TaskTable, rows: Sequence[int]) -> LabelledVolume:

@@ -183,7 +183,7 @@ def _key(volumes: Sequence[LabelledVolume], config: LearnConfig) -> str:
     for volume in volumes:
         digest.update(f"{volume.name} {volume.weight}".encode())
         digest.update(volume.graph.evidence.tobytes())
-        digest.update(volume.owner.tobytes())
+        digest.update(volume.owner.tobytes() + volume.withheld.tobytes())
     return digest.hexdigest()[:12]
 
 
