@@ -17,7 +17,7 @@ from ewval.core.objects import survey
 from ewval.nn.fit_head import FittedHead, _deal, fit_head, steps_of
 from ewval.nn.head_states import SamplingConfig, draw_seed, sample_states
 from ewval.nn.head_tuning import MAYBE_BOUNDS, Trial, tune
-from ewval.nn.labelled import LabelledVolume, known_pairs
+from ewval.nn.labelled import LabelledVolume, known_pairs, surroundings_of
 from ewval.nn.learn_head import LearnConfig, learn_pairs
 from ewval.nn.segment_head import SegmentHead, chance
 
@@ -206,6 +206,40 @@ def test_answers_of_cells_that_are_held_out_change_nothing(
     volume = next(v for v in volumes if held_out in v.cells)
     pairs, _ = known_pairs(volume, list(kept))
     assert not np.isin(volume.graph.pairs[pairs], volume.cells[held_out]).any()
+
+
+def test_nothing_is_learned_from_the_surroundings_of_held_out_cells(volumes: list[LabelledVolume]) -> None:
+    volume = volumes[0]
+    graph, held_out = volume.graph, min(volume.cells)
+    known = np.concatenate([rows for cell, rows in volume.cells.items() if cell != held_out])[5:]
+    rows = surroundings_of(volume.cells[held_out], graph, known=known)
+    beside = graph.pairs[np.isin(graph.pairs, volume.cells[held_out]).any(axis=1)].ravel()
+    assert set(rows.tolist()) == set(beside.tolist()) - set(known.tolist())
+    assert set(rows.tolist()) > set(volume.cells[held_out].tolist())
+
+    without = replace(volume, withheld=rows)
+    pairs, truth = known_pairs(without, list(volume.cells))
+    everything, _ = known_pairs(volume, list(volume.cells))
+    assert not np.isin(graph.pairs[pairs], rows).any()
+    assert 0 < len(pairs) < len(everything)
+    assert truth.any()
+    assert not truth.all()
+
+
+def test_withheld_segments_are_no_candidates_to_learn_from(volumes: list[LabelledVolume]) -> None:
+    volume = volumes[0]
+    around = survey(volume.graph, np.zeros(len(volume.graph.pairs)))
+    cell = max(volume.cells, key=lambda c: len(volume.cells[c]))
+    others = np.setdiff1d(np.arange(len(volume.graph.ids)), volume.cells[cell])
+
+    def states(withheld: np.ndarray) -> np.ndarray:
+        without = replace(volume, withheld=withheld)
+        found = sample_states(without, around, cell, config=SMALL.sampling, random=np.random.default_rng(0))
+        assert found is not None
+        return found.truth
+
+    assert not states(others[:0]).all()
+    assert states(others).all()
 
 
 def test_a_cells_answer_changes_no_judgement_of_its_own_pairs(

@@ -118,6 +118,17 @@ def test_only_the_sides_asked_for_count_as_known(folder: Path) -> None:
     assert everything - known == {-801}  # where no ledger tells the cell, a root stands for it
 
 
+def test_cells_of_the_other_sides_are_withheld_with_what_touches_them(folder: Path) -> None:
+    first, second = read_labelled(DataFolder(folder))
+    everything = read_labelled(DataFolder(folder), sides=("train", "val", "test"))
+    assert not len(first.withheld)
+    assert not any(len(volume.withheld) for volume in everything)
+    held_out = everything[1].cells[-801]
+    assert len(held_out)
+    assert set(held_out.tolist()) <= set(second.withheld.tolist())
+    assert not np.isin(np.concatenate(list(second.cells.values())), second.withheld).any()
+
+
 def test_a_cell_is_in_one_part_and_parts_are_of_a_size(folder: Path) -> None:
     parts = share_out(read_labelled(DataFolder(folder)), parts=5)
     sizes = np.bincount(list(parts.values()))
