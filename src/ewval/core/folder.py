@@ -34,6 +34,10 @@ class DataFolder:
         """Full-resolution segment graph of a volume, kept since measuring it takes seconds."""
         return self.root / "graphs" / f"{volume}.npz"
 
+    def judged(self, volume: int) -> Path:
+        """What the latest model said of the contacts in that graph."""
+        return self.root / "graphs" / f"{volume}.judged.npz"
+
     @property
     def ledger(self) -> Path:
         """What has been fetched."""

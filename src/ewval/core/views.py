@@ -64,11 +64,13 @@ class GraphView:
         graph: Its segments and contacts.
         resolution: That it was measured at.
         factor: Full-resolution voxels along the edge of one of its voxels.
+        judged: File where what a model says of its contacts may be kept; None for no file.
     """
 
     graph: SegmentGraph
     resolution: Resolution
     factor: int
+    judged: Path | None = None
 
     @property
     def voxels(self) -> NDArray[np.int64]:
@@ -130,17 +132,17 @@ class VolumeSource:
     def _full_graph(self, volume: int) -> GraphView | None:
         if not self._full_resolution:
             return None
-        path = self._folder.graph(volume)
+        path, judged = self._folder.graph(volume), self._folder.judged(volume)
         with suppress(DamagedError):  # of an older form or cut short: it is measured again
             if path.is_file():
-                return GraphView(load_graph(path), "full", 1)
+                return GraphView(load_graph(path), "full", 1, judged)
         image, labels = self.image(volume), self.labels(volume)
         if image is None or labels is None:
             return None
         graph = build_graph(image, labels)
         with suppress(OSError):  # a folder that cannot be written to is still good for reading
             save_graph(path, graph)
-        return GraphView(graph, "full", 1)
+        return GraphView(graph, "full", 1, judged)
 
     def _kept(self, kept: "OrderedDict[int, T]", volume: int, make: Callable[[], T]) -> T:
         if volume not in kept:

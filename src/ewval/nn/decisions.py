@@ -143,7 +143,7 @@ def _verdicts(
 
 def _opinion(model: Model, maps: VoxelMaps, evidence: Evidence, graph: GraphView) -> _Opinion:
     if model.head is not None:
-        answer = model.head.score(graph.graph, evidence.seed)
+        answer = model.head.score(graph.graph, evidence.seed, kept=graph.judged)
         return _of_candidates(answer.ids, answer.probability, answer.chosen, seed=evidence.seed)
     if model.card.joining is not None:
         joined = _join(model, evidence, graph)

@@ -8,6 +8,7 @@ It works on numbers of segments and contacts alone, so it needs no accelerator a
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ewval.core.boosting import Forest
 from ewval.core.errors import DamagedError
 from ewval.core.graph import SegmentGraph
 from ewval.core.growth import best_cut, grow
+from ewval.core.judged import judged
 from ewval.core.objects import Surroundings, survey
 
 __all__ = ["HeadAnswer", "HeadSettings", "SegmentHead", "chance"]
@@ -80,17 +82,18 @@ class SegmentHead:
         default_factory=OrderedDict, repr=False, compare=False
     )
 
-    def score(self, graph: SegmentGraph, seed_ids: Iterable[int]) -> HeadAnswer:
+    def score(self, graph: SegmentGraph, seed_ids: Iterable[int], *, kept: Path | None = None) -> HeadAnswer:
         """Return the answer to a task.
 
         Args:
             graph: Of its cube.
             seed_ids: Segments known to belong to the neuron; those that are not in the cube are left out.
+            kept: File for what it says of the graph's contacts, see `ewval.core.judged`.
         """
         seed = graph.rows(np.unique(np.fromiter(seed_ids, dtype=np.int64)))
         if not len(seed):
             return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0)
-        growth = grow(self.surroundings(graph), seed, judge=self.candidates.log_odds)
+        growth = grow(self.surroundings(graph, kept=kept), seed, judge=self.candidates.log_odds)
         voxels = graph.voxels[growth.rows].astype(np.float64)
         cut = best_cut(
             voxels, chance(growth.log_odds, temperature=self.settings.temperature), nothing=self.settings.nothing
@@ -100,11 +103,11 @@ class SegmentHead:
         chosen = np.arange(len(rows)) < cut.count
         return HeadAnswer(graph.ids[rows], chance(odds, temperature=self.settings.temperature), chosen, cut.expected_f1)
 
-    def surroundings(self, graph: SegmentGraph) -> Surroundings:
+    def surroundings(self, graph: SegmentGraph, *, kept: Path | None = None) -> Surroundings:
         """Return `graph` with this head's judgement of its pairs; the latest few are kept."""
         key = id(graph)
         if key not in self._kept or self._kept[key][0] is not graph:
-            self._kept[key] = (graph, survey(graph, self.pairs.log_odds(graph.evidence)))
+            self._kept[key] = (graph, survey(graph, judged(self.pairs, graph.evidence, kept=kept)))
             while len(self._kept) > GRAPHS_KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
