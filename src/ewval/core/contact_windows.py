@@ -58,6 +58,7 @@ def window_evidence(
     area: NDArray[np.float64],
     place: Place,
     level: NDArray[np.float64],
+    window: tuple[int, int],
 ) -> dict[str, NDArray[np.float64]]:
     """Return named numbers for every pair, float64[m] each, symmetric in its two segments.
 
@@ -68,16 +69,15 @@ def window_evidence(
         area: float64[m], faces of each contact.
         place: Where the contacts lie.
         level: float64[m], mean brightness of each contact.
+        window: One of `WINDOWS`.
     """
-    numbers: dict[str, NDArray[np.float64]] = {}
-    for spacing, reach in WINDOWS:
-        sums, covered = _sums(padded, brightness, pairs=pairs, centre=place.centre, spacing=spacing, reach=reach)
-        one, other, both = _part(sums[0]), _part(sums[1]), _part(sums[0] + sums[1])
-        found = {"covered": covered}
-        found |= _shapes(one, other, both, place) | _looks(one, other, both, level)
-        found |= _sizes(one, other, both, area=area, place=place, spacing=spacing)
-        numbers |= {f"window{spacing}_{name}": values for name, values in found.items()}
-    return numbers
+    spacing, reach = window
+    sums, covered = _sums(padded, brightness, pairs=pairs, centre=place.centre, spacing=spacing, reach=reach)
+    one, other, both = _part(sums[0]), _part(sums[1]), _part(sums[0] + sums[1])
+    found = {"covered": covered}
+    found |= _shapes(one, other, both, place) | _looks(one, other, both, level)
+    found |= _sizes(one, other, both, area=area, place=place, spacing=spacing)
+    return {f"window{spacing}_{name}": values for name, values in found.items()}
 
 
 def _sums(

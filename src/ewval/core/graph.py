@@ -7,6 +7,7 @@ brightness of a data set, on ids, or on the order of two segments in a pair.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.contact_image import Brightness, image_evidence, smooth_image
 from ewval.core.contact_shape import Depth, depth_map, locate, shape_evidence
-from ewval.core.contact_windows import window_evidence
+from ewval.core.contact_windows import WINDOWS, window_evidence
 from ewval.core.contacts import Contacts, Padded, find_contacts, pad_labels
 from ewval.core.errors import DamagedError
 from ewval.core.files import replacing
@@ -227,11 +228,13 @@ def _evidence(
     if not len(contacts.pairs):
         return {}
     place, level = locate(padded, contacts), looks["face_mean"]
-    shape, windows = _at_once(
-        lambda: shape_evidence(padded, contacts, place, depth),
-        lambda: window_evidence(padded, brightness, pairs=contacts.pairs, area=contacts.area, place=place, level=level),
+    pairs, area = contacts.pairs, contacts.area
+    near, far = (
+        partial(window_evidence, padded, brightness, pairs=pairs, area=area, place=place, level=level, window=window)
+        for window in WINDOWS
     )
-    return looks | shape | _sides_of_pair(contacts, segments, level=level) | windows
+    (shape, narrow), wide = _at_once(lambda: (shape_evidence(padded, contacts, place, depth), near()), far)
+    return looks | shape | _sides_of_pair(contacts, segments, level=level) | narrow | wide
 
 
 def _at_once(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:
