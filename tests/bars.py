@@ -118,7 +118,7 @@ class LookingHead:
     def tensors(self) -> dict[str, Tensor]:
         return {}
 
-    def score(self, graph, seed_ids) -> HeadAnswer:
+    def score(self, graph, seed_ids, *, kept=None) -> HeadAnswer:
         evidence, seed = contact_evidence(graph), np.zeros(65_536, bool)
         seed[list(seed_ids)] = True
         bright = evidence.pairs[evidence.score > -0.3]
