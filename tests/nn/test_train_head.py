@@ -129,6 +129,18 @@ def test_cells_of_the_other_sides_are_withheld_with_what_touches_them(folder: Pa
     assert not np.isin(np.concatenate(list(second.cells.values())), second.withheld).any()
 
 
+def test_a_cube_whose_seeds_are_all_unknown_to_its_graph_teaches_nothing(folder: Path, tmp_path: Path) -> None:
+    data = DataFolder(tmp_path / "data")
+    table = TaskTable.from_records([make_pair(n, cell=n, volume=7, seed=[65000], answer=[65000]) for n in (1, 2)])
+    write_volume(data, 7)
+    shutil.copytree(folder / "graphs", data.root / "graphs")
+    write_task_files(data, files_of(table))
+    none = np.zeros(0, np.int64)
+    write_split(Split(train=np.array([1]), val=none, test=np.array([2]), gap=none), data)
+    (volume,) = read_labelled(data)
+    assert (dict(volume.cells), len(volume.withheld)) == ({}, 0)
+
+
 def test_a_cell_is_in_one_part_and_parts_are_of_a_size(folder: Path) -> None:
     parts = share_out(read_labelled(DataFolder(folder)), parts=5)
     sizes = np.bincount(list(parts.values()))

@@ -85,8 +85,9 @@ def _answered(table: TaskTable, split: Split, sides: Sequence[str]) -> NDArray[n
 def _withhold(volume: LabelledVolume, table: TaskTable, rows: Sequence[int]) -> LabelledVolume:
     """Return the volume without the surroundings of the cells of other tasks."""
     theirs = _label(volume.name, volume.graph, table, rows).cells.values()
-    known = np.concatenate(list(volume.cells.values()))
-    held_out = np.setdiff1d(np.concatenate([known[:0], *theirs]), known)
+    none = np.zeros(0, dtype=np.int64)
+    known = np.concatenate([none, *volume.cells.values()])
+    held_out = np.setdiff1d(np.concatenate([none, *theirs]), known)
     return replace(volume, withheld=surroundings_of(held_out, volume.graph, known=known))
 
 

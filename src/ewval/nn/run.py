@@ -23,7 +23,7 @@ from ewval.nn.network import Network
 from ewval.nn.run_folder import RunFolder, check_same_run, write_config
 from ewval.nn.task_source import SourceRequest, Sources, fitting_parts, open_sources, tuning_tasks
 from ewval.nn.train import TrainConfig, Trainer
-from ewval.nn.weights import load_model, save_model
+from ewval.nn.weights import Model, load_model, save_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +135,15 @@ def _prepare(request: RunRequest, sources: Sources, *, team: Team, progress: Pro
         check_same_run(folder, options)
     elif request.resume:
         raise MissingError(f"checkpoint {folder.last}", hint="leave out --resume to begin a run")
-    trainer = Trainer(_network(request).to(team.device), request.train, team=team)
+    first = None if request.init is None else load_model(request.init)
+    trainer = Trainer(_network(request, first).to(team.device), request.train, team=team)
     board = _board(request, team)
     fit = Fit(
         trainer,
         sources.training,
         validation=lambda: sources.validation,
         folder=folder,
-        card=_card(request, sources),
+        card=_card(request, sources, first),
         plan=request.plan,
         progress=progress,
         board=board,
@@ -154,14 +155,14 @@ def _prepare(request: RunRequest, sources: Sources, *, team: Team, progress: Pro
     return fit
 
 
-def _network(request: RunRequest) -> Network:
+def _network(request: RunRequest, first: Model | None) -> Network:
+    """Return the network that is trained, with the weights of `first` where there is one."""
     network = build_network(
         request.arch,
         {**request.network, "context": request.source.context, "loops": request.train.loops},
     )
-    if request.init is None:
+    if first is None:
         return network
-    first = load_model(request.init)
     try:
         network.load_state_dict(first.network.state_dict())
     except RuntimeError as error:
@@ -194,9 +195,8 @@ def _options(request: RunRequest, sources: Sources) -> dict[str, Any]:
     }
 
 
-def _card(request: RunRequest, sources: Sources) -> ModelCard:
+def _card(request: RunRequest, sources: Sources, first: Model | None) -> ModelCard:
     loss, optimizer = request.train.loss, request.train.optimizer
-    before = None if request.init is None else load_model(request.init).card
     return ModelCard(
         name=request.run.resolve().name,
         arch=request.arch,
@@ -216,8 +216,8 @@ def _card(request: RunRequest, sources: Sources) -> ModelCard:
             "batch_size": request.source.batch_size,
             "seed": request.train.seed,
         },
-        cells=sorted({*sources.cells, *(before.cells if before else ())}),
-        volumes=sorted({*sources.volumes, *(before.volumes if before else ())}),
+        cells=sorted({*sources.cells, *(first.card.cells if first else ())}),
+        volumes=sorted({*sources.volumes, *(first.card.volumes if first else ())}),
     )
 
 
