@@ -19,7 +19,7 @@ from ewval.nn.head_states import SamplingConfig, draw_seed, sample_states
 from ewval.nn.head_tuning import MAYBE_BOUNDS, Trial, tune
 from ewval.nn.labelled import LabelledVolume, known_pairs, surroundings_of
 from ewval.nn.learn_head import LearnConfig, learn_pairs
-from ewval.nn.segment_head import SegmentHead, chance
+from ewval.nn.segment_head import SegmentHead
 
 SMALL = LearnConfig(
     pairs=BoostingConfig(trees=12, depth=3, rate=0.3, least_weight=1.0, ridge=1.0),
@@ -138,16 +138,13 @@ def test_it_is_the_mean_of_draws_with_generated_cubes_and_without(
     assert set(fitted.judgement.log_odds) == {own.name, generated.name}
 
 
-def test_another_draw_keeps_every_cell_in_its_half() -> None:
+def test_another_draw_deals_the_same_parts_to_other_cells() -> None:
     parts = {cell: cell % 5 for cell in range(43)}
     drawn = _deal(parts, seed=1)
     assert drawn.keys() == parts.keys()
     assert sum(drawn[cell] != parts[cell] for cell in parts) > 15
-    assert all((drawn[cell] < 2) == (parts[cell] < 2) for cell in parts)
     assert drawn == _deal(parts, seed=1) != _deal(parts, seed=2)
-    sizes = np.bincount(list(drawn.values()), minlength=5)
-    assert sizes[:2].max() - sizes[:2].min() <= 1
-    assert sizes[2:].max() - sizes[2:].min() <= 1
+    assert sorted(drawn.values()) == sorted(parts.values())
 
 
 def test_a_seed_outside_the_cube_has_no_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
@@ -168,7 +165,13 @@ def test_a_head_comes_back_from_its_tensors(fitted: FittedHead, volumes: list[La
 
 def test_tensors_that_are_no_head_are_damaged() -> None:
     with pytest.raises(DamagedError, match="segment head is not whole"):
-        SegmentHead.from_tensors({"settings": torch.tensor([1.0, 1.0])}, what="model x")
+        SegmentHead.from_tensors({"settings": torch.tensor([1.0, 1.0, 0.0, 0.3])}, what="model x")
+
+
+def test_a_calibration_that_falls_is_damaged(fitted: FittedHead) -> None:
+    tensors = fitted.head.tensors() | {"settings": torch.tensor([-1.0, 1.0, 0.0, 0.3])}
+    with pytest.raises(DamagedError, match="a calibration must rise"):
+        SegmentHead.from_tensors(tensors, what="model x")
 
 
 def test_learning_again_gives_the_same_head_and_kept_forests_are_not_fitted_again(
@@ -197,15 +200,19 @@ def test_one_part_is_too_few_to_validate_with(volumes: list[LabelledVolume]) -> 
         fit_head(volumes, dict.fromkeys(volumes[0].cells, 0), config=SMALL)
 
 
-def test_answers_of_cells_that_are_held_out_change_nothing(
+def test_answers_of_cells_that_are_in_no_part_change_nothing(
     volumes: list[LabelledVolume], parts: dict[int, int]
 ) -> None:
     """What a held-out cell's answer is must not reach the head, not even as an example of what is foreign."""
-    held_out = sorted(parts)[0]
-    kept = {cell: part for cell, part in parts.items() if cell != held_out}
-    volume = next(v for v in volumes if held_out in v.cells)
-    pairs, _ = known_pairs(volume, list(kept))
-    assert not np.isin(volume.graph.pairs[pairs], volume.cells[held_out]).any()
+    volume, cell = volumes[0], max(volumes[0].cells, key=lambda c: len(volumes[0].cells[c]))
+    kept = {c: part for c, part in parts.items() if c != cell}
+    torn = replace(volume, seeds={**volume.seeds, cell: (volume.cells[cell][:1],)})
+    before, after = (fit_head([v, volumes[1]], kept, config=SMALL) for v in (volume, torn))
+    assert before.tuned == after.tuned
+    for name, tensor in before.head.tensors().items():
+        assert torch.equal(tensor, after.head.tensors()[name]), name
+    assert cell not in volume.without({cell}).cells
+    assert np.isin(volume.cells[cell], volume.without({cell}).withheld).all()
 
 
 def test_nothing_is_learned_from_the_surroundings_of_held_out_cells(volumes: list[LabelledVolume]) -> None:
@@ -217,13 +224,25 @@ def test_nothing_is_learned_from_the_surroundings_of_held_out_cells(volumes: lis
     assert set(rows.tolist()) == set(beside.tolist()) - set(known.tolist())
     assert set(rows.tolist()) > set(volume.cells[held_out].tolist())
 
-    without = replace(volume, withheld=rows)
-    pairs, truth = known_pairs(without, list(volume.cells))
-    everything, _ = known_pairs(volume, list(volume.cells))
+    pairs, truth = known_pairs(replace(volume, withheld=rows))
+    everything, _ = known_pairs(volume)
     assert not np.isin(graph.pairs[pairs], rows).any()
     assert 0 < len(pairs) < len(everything)
     assert truth.any()
     assert not truth.all()
+
+
+def test_a_volume_without_a_cell_withholds_it_and_what_nobody_owns_beside_it(volumes: list[LabelledVolume]) -> None:
+    volume, graph = volumes[0], volumes[0].graph
+    gone, unknown = sorted(volume.cells, key=lambda c: -len(volume.cells[c]))[:2]
+    rest = replace(volume, cells={c: rows for c, rows in volume.cells.items() if c != unknown}, withheld=np.array([0]))
+    without = rest.without({gone})
+    assert without.cells.keys() == rest.cells.keys() - {gone}
+    assert without.seeds.keys() == volume.seeds.keys() - {gone}
+    beside = graph.pairs[np.isin(graph.pairs, volume.cells[gone]).any(axis=1)].ravel()
+    known = np.concatenate(list(without.cells.values()))
+    assert set(without.withheld.tolist()) == (set(beside.tolist()) - set(known.tolist())) | {0}
+    assert np.isin(volume.cells[unknown], without.withheld).any()
 
 
 def test_withheld_segments_are_no_candidates_to_learn_from(volumes: list[LabelledVolume]) -> None:
@@ -289,20 +308,30 @@ def trial(odds: list[float], is_target: list[bool], *, dataset: str = "a") -> Tr
     return Trial(dataset, growth, np.full(count, 100.0), np.array(is_target))
 
 
-def test_the_temperature_makes_overconfident_log_odds_likely() -> None:
+def test_the_calibration_makes_log_odds_mean_what_they_say() -> None:
+    """Scores that are twice too sure above even odds and half as sure as they might be below."""
     random = np.random.default_rng(0)
     trials = []
-    for _ in range(200):
+    for _ in range(2000):
         true_odds = np.sort(random.normal(0, 1.5, 8))[::-1]
-        truth = random.random(8) < chance(true_odds, temperature=1.0)
-        trials.append(trial((2 * true_odds).tolist(), truth.tolist()))
-    assert tune(trials).settings.temperature == pytest.approx(2.0)
+        truth = random.random(8) < 1 / (1 + np.exp(-true_odds))
+        trials.append(trial(np.where(true_odds > 0, 2 * true_odds, true_odds / 2).tolist(), truth.tolist()))
+    calibration = tune(trials).settings.calibration
+    said = calibration.probability(np.array([-1.0, 4.0]))
+    np.testing.assert_allclose(said, 1 / (1 + np.exp([2.0, -2.0])), atol=0.06)
+    assert calibration.low > 1.5
+    assert calibration.high < 0.8
+
+
+def test_data_sets_count_alike_in_the_calibration() -> None:
+    rare, common = [trial([0.0], [True])] * 30, [trial([0.0], [False], dataset="b")] * 300
+    assert tune([*rare, *common]).settings.calibration.probability(np.zeros(1))[0] == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_bounds_let_in_what_is_right_and_keep_out_what_is_wrong() -> None:
     tuned = tune([trial([-0.3, -2.9], [True, False])] * 20)
-    assert chance(np.array([-2.9]), temperature=tuned.settings.temperature)[0] < tuned.thresholds.add
-    assert tuned.thresholds.add <= chance(np.array([-0.3]), temperature=tuned.settings.temperature)[0]
+    right, wrong = tuned.settings.calibration.probability(np.array([-0.3, -2.9]))
+    assert wrong < tuned.thresholds.add <= right
     assert tuned.thresholds.maybe <= tuned.thresholds.add
     assert tuned.score == pytest.approx(1.0)
 
@@ -319,7 +348,7 @@ def test_maybe_begins_where_little_that_is_rejected_belongs(missed: int) -> None
 
     def wrong(bound: float) -> float:
         odds = np.array([t.growth.refused_log_odds[0] for t in trials])
-        rejected = chance(odds, temperature=tuned.settings.temperature) < bound
+        rejected = tuned.settings.calibration.probability(odds) < bound
         return float(np.sum(rejected & (np.arange(200) < missed)) / (200 + 40))
 
     largest = next((b for b in MAYBE_BOUNDS if wrong(b) <= 0.01), MAYBE_BOUNDS[-1])

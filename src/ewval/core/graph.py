@@ -10,18 +10,17 @@ from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.contact_image import Brightness, image_evidence, smooth_image
 from ewval.core.contact_shape import Depth, depth_map, locate, shape_evidence
 from ewval.core.contact_windows import WINDOWS, window_evidence
 from ewval.core.contacts import Contacts, Padded, find_contacts, pad_labels
 from ewval.core.errors import DamagedError
-from ewval.core.files import replacing
 from ewval.core.voxels import count_values
 
 A = TypeVar("A")
@@ -115,9 +114,8 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
 
 def save_graph(path: Path, graph: SegmentGraph) -> None:
     """Write `graph` to `path` (.npz), whole or not at all."""
-    arrays: dict[str, Any] = {f.name: np.asarray(getattr(graph, f.name)) for f in fields(graph)}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, form=np.array(GRAPH_FORM), **arrays)
+    arrays = {f.name: np.asarray(getattr(graph, f.name)) for f in fields(graph)}
+    write_arrays(path, {"form": np.array(GRAPH_FORM), **arrays})
 
 
 def load_graph(path: Path) -> SegmentGraph:
@@ -127,14 +125,13 @@ def load_graph(path: Path) -> SegmentGraph:
         DamagedError: It is no graph, or one of another form.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found: dict[str, Any] = {name: stored[name] for name in stored.files}
+        found: dict[str, Any] = read_arrays(path)
         if int(found.pop("form")) != GRAPH_FORM:
             raise DamagedError(f"graph {path}", "it was written by another version of ewval")
         for key in ("segment_names", "evidence_names"):
             found[key] = tuple(found[key].tolist())
         return SegmentGraph(**found)
-    except (BadZipFile, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"graph {path}", f"not a segment graph: {error}") from error
 
 

@@ -3,13 +3,13 @@
 import hashlib
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.boosting import Forest
-from ewval.core.files import replacing
+from ewval.core.errors import DamagedError
 
 __all__ = ["judged"]
 
@@ -32,8 +32,8 @@ def judged(forest: Forest, evidence: NDArray[np.float32], *, kept: Path | None) 
     found = _read(kept, key)
     if found is None:
         found = forest.log_odds(evidence)
-        with suppress(OSError), replacing(kept) as temporary, temporary.open("wb") as file:
-            np.savez(file, key=np.array(key), log_odds=found)
+        with suppress(OSError):
+            write_arrays(kept, {"key": np.array(key), "log_odds": found})
     return found
 
 
@@ -47,7 +47,7 @@ def _key(forest: Forest, evidence: NDArray[np.float32]) -> str:
 
 def _read(path: Path, key: str) -> NDArray[np.float64] | None:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return np.asarray(stored["log_odds"]) if str(stored["key"]) == key else None
-    except (BadZipFile, EOFError, OSError, ValueError, KeyError):
+        stored = read_arrays(path)
+        return stored["log_odds"] if str(stored["key"]) == key else None
+    except (DamagedError, KeyError):
         return None

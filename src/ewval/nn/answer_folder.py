@@ -8,7 +8,6 @@ DIR/<task>/segments.nrrd         verdicts by voxel, at the best resolution at ha
 DIR/<task>/slices.png            three orthogonal slices through the seed
 """
 
-import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
 from ewval.core.errors import DamagedError, UsageError
 from ewval.core.files import replacing, write_atomically
@@ -77,10 +77,9 @@ class AnswerFolder:
         """
         path = self.root / str(task) / "masks.npz"
         try:
-            with np.load(path) as arrays:
-                return np.asarray(arrays["probability"], dtype=np.float32)
-        except (OSError, ValueError, KeyError) as error:
-            raise DamagedError(str(path), str(error)) from error
+            return np.asarray(read_arrays(path)["probability"], dtype=np.float32)
+        except KeyError as error:
+            raise DamagedError(str(path), f"it holds no {error}") from error
 
     def save(
         self,
@@ -102,7 +101,7 @@ class AnswerFolder:
         folder.mkdir(parents=True, exist_ok=True)
         full = packed[1] if labels is None else labels
         dz, dy, dx = (size * CUBE_EDGE / full.shape[0] for size in VOXEL_SIZE_NM)
-        write_atomically(folder / "masks.npz", _masks(answer, packed[1]))
+        write_arrays(folder / "masks.npz", _masks(answer, packed[1]), compressed=True)
         verdicts = verdict_codes(answer)[full]
         blob = encode_nrrd(verdicts, spacing_nm=(dz, dy, dx), content=_legend(answer.task))
         write_atomically(folder / "segments.nrrd", blob)
@@ -163,19 +162,16 @@ def picture(answer: Answer, *, image: NDArray[np.uint8], labels: NDArray[np.uint
     return draw_slices(image, columns, centre=centre_of(masks["seed"]))
 
 
-def _masks(answer: Answer, packed: NDArray[np.uint16]) -> bytes:
+def _masks(answer: Answer, packed: NDArray[np.uint16]) -> dict[str, NDArray[Any]]:
     prediction = answer.prediction
-    stream = io.BytesIO()
-    np.savez_compressed(
-        stream,
-        probability=prediction.probability.astype(np.float16),
-        sigma=prediction.sigma.astype(np.float16),
-        seed=_mask(packed, prediction.seed),
-        prediction=_mask(packed, (*prediction.seed, *prediction.add)),
-        maybe=_mask(packed, prediction.maybe),
-        consensus=_mask(packed, answer.consensus or ()),
-    )
-    return stream.getvalue()
+    return {
+        "probability": prediction.probability.astype(np.float16),
+        "sigma": prediction.sigma.astype(np.float16),
+        "seed": _mask(packed, prediction.seed),
+        "prediction": _mask(packed, (*prediction.seed, *prediction.add)),
+        "maybe": _mask(packed, prediction.maybe),
+        "consensus": _mask(packed, answer.consensus or ()),
+    }
 
 
 def _mask(labels: NDArray[np.uint16], ids: Iterable[int]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ewval.core.progress import SILENT, Progress
 from ewval.nn.head_states import draw_seed
 from ewval.nn.head_tuning import Trial, Tuned, tune
 from ewval.nn.labelled import LabelledVolume
-from ewval.nn.learn_head import Keep, LearnConfig, PairJudgement, fit_anew, learn_candidates, learn_pairs
+from ewval.nn.learn_head import Keep, LearnConfig, PairJudgement, fit_anew, learn_candidates, learn_pairs, leave_out
 from ewval.nn.segment_head import SegmentHead
 
 __all__ = ["FittedHead", "fit_head", "steps_of"]
@@ -37,30 +38,16 @@ class _Course:
     """What one set of cubes teaches.
 
     Args:
+        parts: From each cell to its part.
         judgement: Of contacts.
         candidates: Learned from all cells.
-        halves: Learned from each half of the cells.
+        without: By part, learned from the cells of the others.
     """
 
+    parts: Mapping[int, int]
     judgement: PairJudgement
     candidates: Forest
-    halves: tuple[Forest, Forest]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """The cells to learn from: all of them with their parts, and both halves of the parts."""
-
-    parts: Mapping[int, int]
-    halves: tuple[list[int], list[int]]
-
-    @classmethod
-    def of(cls, parts: Mapping[int, int], volumes: Sequence[LabelledVolume]) -> "_Cells":
-        """Return those of `parts` that are in `volumes`; the halves are the same parts whatever the volumes."""
-        first = set(sorted(set(parts.values()))[: len(set(parts.values())) // 2])
-        mine = {cell: parts[cell] for volume in volumes for cell in volume.cells if cell in parts}
-        halves = [sorted(cell for cell, part in mine.items() if (part in first) == is_in) for is_in in (True, False)]
-        return cls(mine, (halves[0], halves[1]))
+    without: Mapping[int, Forest]
 
 
 def fit_head(
@@ -74,11 +61,11 @@ def fit_head(
     """Learn a segment head.
 
     Contacts are judged by one forest for each part of the cells, learned from the other parts; the candidates' forest
-    learns from judgements of contacts that were not learned from. Two further forests, each from half of the parts,
-    grow the tasks of the other half: by these the settings are chosen. All this is done `config.draws` times and, where
-    some volumes do not validate, each time with and without them, always with other parts; the head answers with the
-    mean. With generated volumes it is then about as good as without on tissue like that of the others, and far better
-    on tissue unlike it (docs/results.md).
+    learns from judgements of contacts that were not learned from. One further forest of candidates for each part,
+    learned from the other parts, grows the tasks of its cells: by these the settings are chosen. All this is done
+    `config.draws` times and, where some volumes do not validate, each time with and without them, always with other
+    parts; the head answers with the mean. With generated volumes it is then about as good as without on tissue like
+    that of the others, and far better on tissue unlike it (docs/results.md).
 
     Args:
         volumes: With known cells.
@@ -93,31 +80,29 @@ def fit_head(
     config = LearnConfig() if config is None else config
     if len(set(parts.values())) < 2:
         raise ValueError("cells must be in at least two parts")
+    volumes = [volume.without(volume.cells.keys() - parts.keys()) for volume in volumes]
     courses = []
     for number, taught in enumerate(_courses_of(volumes) * config.draws):
-        cells = _Cells.of(_deal(parts, seed=number) if number else parts, taught)
+        dealt = _deal(parts, seed=number) if number else parts
+        mine = {cell: dealt[cell] for volume in taught for cell in volume.cells}
         drawn = replace(config, seed=config.seed * COURSES + number)
-        courses.append(_learn(f"{number}-", taught, cells, config=drawn, keep=keep, progress=progress))
+        courses.append(_learn(f"{number}-", taught, mine, config=drawn, keep=keep, progress=progress))
     judgement = _mean_judgement([course.judgement for course in courses])
-    halves = [merge_forests([course.halves[i] for course in courses]) for i in range(2)]
-    tuned = tune(_validate(volumes, _Cells.of(parts, volumes), judgement, halves=halves, seed=config.seed))
+    tuned = tune(_validate(volumes, courses, judgement, seed=config.seed))
     candidates = merge_forests([course.candidates for course in courses])
     return FittedHead(SegmentHead(judgement.forest, candidates, tuned.settings), tuned, judgement)
 
 
 def steps_of(volumes: Sequence[LabelledVolume], parts: Mapping[int, int], config: LearnConfig) -> int:
     """Return how often `fit_head` advances its progress."""
-    return config.draws * len(_courses_of(volumes)) * (len(set(parts.values())) + config.rounds + 2)
+    return config.draws * len(_courses_of(volumes)) * (2 * len(set(parts.values())) + config.rounds)
 
 
 def _deal(parts: Mapping[int, int], *, seed: int) -> dict[int, int]:
-    """Return other parts for the cells; each stays in its half, so that the same forests have never seen it."""
-    names, random = sorted(set(parts.values())), np.random.default_rng(seed)
-    dealt: dict[int, int] = {}
-    for half in (names[: len(names) // 2], names[len(names) // 2 :]):
-        cells = random.permutation(sorted(cell for cell, part in parts.items() if part in half))
-        dealt |= {int(cell): half[place % len(half)] for place, cell in enumerate(cells)}
-    return dealt
+    """Return other parts of the same sizes for the cells."""
+    cells = sorted(parts)
+    dealt = np.random.default_rng(seed).permutation([parts[cell] for cell in cells])
+    return dict(zip(cells, dealt.tolist(), strict=True))
 
 
 def _courses_of(volumes: Sequence[LabelledVolume]) -> list[list[LabelledVolume]]:
@@ -129,7 +114,7 @@ def _courses_of(volumes: Sequence[LabelledVolume]) -> list[list[LabelledVolume]]
 def _learn(
     name: str,
     volumes: Sequence[LabelledVolume],
-    cells: _Cells,
+    parts: Mapping[int, int],
     *,
     config: LearnConfig,
     keep: Keep,
@@ -138,22 +123,15 @@ def _learn(
     def kept(forest: str, fit: Callable[[], Forest]) -> Forest:
         return keep(name + forest, fit)
 
-    judgement = learn_pairs(volumes, cells.parts, config=config, keep=kept, progress=progress)
-
-    def candidates(of: Sequence[int], *, config: LearnConfig, called: str) -> Forest:
-        return learn_candidates(
-            volumes, of, log_odds=judgement.log_odds, config=config, name=called, keep=kept, progress=progress
-        )
-
+    judgement = learn_pairs(volumes, parts, config=config, keep=kept, progress=progress)
+    around = {v.name: survey(v.graph, judgement.log_odds[v.name]) for v in volumes}
+    candidates = partial(learn_candidates, around=around, keep=kept, progress=progress)
     once = replace(config, rounds=1)
-    return _Course(
-        judgement,
-        candidates(sorted(cells.parts), config=config, called="candidates"),
-        (
-            candidates(cells.halves[0], config=once, called="first-half"),
-            candidates(cells.halves[1], config=once, called="second-half"),
-        ),
-    )
+    without = {
+        part: candidates(leave_out(volumes, parts, part), config=once, name=f"candidates-without-{part}")
+        for part in sorted(set(parts.values()))
+    }
+    return _Course(parts, judgement, candidates(volumes, config=config), without)
 
 
 def _mean_judgement(judgements: Sequence[PairJudgement]) -> PairJudgement:
@@ -165,36 +143,28 @@ def _mean_judgement(judgements: Sequence[PairJudgement]) -> PairJudgement:
 
 
 def _validate(
-    volumes: Sequence[LabelledVolume],
-    cells: _Cells,
-    judgement: PairJudgement,
-    *,
-    halves: Sequence[Forest],
-    seed: int,
+    volumes: Sequence[LabelledVolume], courses: Sequence[_Course], judgement: PairJudgement, *, seed: int
 ) -> list[Trial]:
-    """Grow the cells of either half by the forest of the other."""
-    own = [volume for volume in volumes if volume.validates] or volumes
+    """Grow the tasks of each cell by forests that have not seen it."""
     trials: list[Trial] = []
-    for volume in own:
-        around = survey(volume.graph, judgement.log_odds[volume.name])
-        for forest, others in zip(halves, reversed(cells.halves), strict=True):
-            trials += _try(volume, around, others, forest=forest, seed=seed)
+    for volume in [volume for volume in volumes if volume.validates] or volumes:
+        around, random = survey(volume.graph, judgement.log_odds[volume.name]), np.random.default_rng(seed)
+        for cell in sorted(volume.cells):
+            forest = merge_forests([course.without[course.parts[cell]] for course in courses])
+            trials += _try(volume, around, cell, forest=forest, random=random)
     return trials
 
 
 def _try(
-    volume: LabelledVolume, around: Surroundings, cells: Sequence[int], *, forest: Forest, seed: int
+    volume: LabelledVolume, around: Surroundings, cell: int, *, forest: Forest, random: np.random.Generator
 ) -> list[Trial]:
-    """Grow the cells' tasks, and from further seeds drawn as in training."""
-    random = np.random.default_rng(seed)
-    voxels = volume.graph.voxels.astype(np.float64)
+    """Grow the cell's tasks, and from further seeds drawn as in training."""
+    voxels, members = volume.graph.voxels.astype(np.float64), volume.cells[cell]
+    drawn = [draw_seed(volume, around, cell, random) for _ in range(DRAWN_SEEDS)]
     trials = []
-    for cell in sorted(set(cells) & set(volume.cells)):
-        drawn = [draw_seed(volume, around, cell, random) for _ in range(DRAWN_SEEDS)]
-        for rows in [*volume.seeds.get(cell, ()), *[d for d in drawn if len(d) < len(volume.cells[cell])]]:
-            target = np.zeros(len(voxels), dtype=bool)
-            target[volume.cells[cell]] = True
-            target[rows] = False
-            growth = grow(around, rows, judge=forest.log_odds)
-            trials.append(Trial(volume.dataset, growth, voxels, target))
+    for rows in [*volume.seeds.get(cell, ()), *[seed for seed in drawn if len(seed) < len(members)]]:
+        target = np.zeros(len(voxels), dtype=bool)
+        target[members] = True
+        target[rows] = False
+        trials.append(Trial(volume.dataset, grow(around, rows, judge=forest.log_odds), voxels, target))
     return trials

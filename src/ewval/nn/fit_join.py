@@ -14,15 +14,12 @@ from ewval.core.segments import segment_f1
 from ewval.core.views import Resolution, ViewSource
 from ewval.nn.join_rule import JoinRule
 from ewval.nn.joining import LEVELS, Candidates, Scene, candidates, join, looking
+from ewval.nn.logistic import fit_logistic
 from ewval.nn.looks import voxel_maps
 from ewval.nn.part_data import PartDataset
 from ewval.nn.weights import Model
 
 __all__ = ["Observed", "fit_joining", "fit_rule", "tune_least"]
-
-NEWTON_STEPS = 30
-RIDGE = 1e-3
-"""Pull of each number of the rule to zero, in seeds: it matters only where there are next to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +141,6 @@ def _observed(beside: Candidates, scene: Scene, neuron: NDArray[np.int64]) -> Ob
 
 
 def fit_rule(observed: Observed) -> JoinRule:
-    """Return the rule of least cross-entropy, by Newton's method."""
-    columns = np.stack([observed.pooled, observed.contact, np.ones(len(observed.pooled))], axis=1)
-    weights = observed.weight
-    numbers = np.zeros(3)
-    for _ in range(NEWTON_STEPS):
-        chance = 0.5 * (1 + np.tanh(0.5 * columns @ numbers))
-        slope = columns.T @ (weights * (observed.is_true - chance)) - RIDGE * numbers
-        curve = (columns * (weights * chance * (1 - chance))[:, None]).T @ columns + RIDGE * np.eye(3)
-        step = np.linalg.solve(curve, slope)
-        numbers = numbers + step / max(1.0, float(np.abs(step).max()) / 5)
-    return JoinRule(*numbers.tolist())
+    """Return the rule of least cross-entropy."""
+    columns = [observed.pooled, observed.contact, np.ones(len(observed.pooled))]
+    return JoinRule(*fit_logistic(columns, observed.is_true, weight=observed.weight, toward=(0, 0, 0)))

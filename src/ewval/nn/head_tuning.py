@@ -1,5 +1,6 @@
 """The few numbers that turn a head's scores into answers, chosen on validation cells."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,11 +9,11 @@ from numpy.typing import NDArray
 
 from ewval.core.growth import Growth, best_cut
 from ewval.core.segments import Thresholds
-from ewval.nn.segment_head import HeadSettings, chance
+from ewval.nn.beta_calibration import BetaCalibration
+from ewval.nn.segment_head import HeadSettings
 
 __all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "tune"]
 
-TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
 """Weight of tasks with something to add in the score by which the bound is chosen."""
@@ -65,7 +66,7 @@ class Tuned:
 
 
 def tune(trials: Sequence[Trial]) -> Tuned:
-    """Choose the temperature by likelihood, and the bounds of verdicts by F1.
+    """Choose the calibration by likelihood, and the bounds of verdicts by F1.
 
     The score is the mean over data sets of a mean volume F1 in which tasks with something to add weigh nine tenths
     and those with nothing to add one tenth: the first alone would make a head that always adds something.
@@ -73,35 +74,32 @@ def tune(trials: Sequence[Trial]) -> Tuned:
     Args:
         trials: Of validation cells.
     """
-    temperature = min(TEMPERATURES, key=lambda t: _surprise(trials, t))
-    settings = HeadSettings(temperature)
-    by_bound = {b: _score(trials, [int((_chances(t, temperature) >= b).sum()) for t in trials]) for b in BOUNDS}
+    settings = HeadSettings(_calibrate(trials))
+    by_bound = {b: _score(trials, [int((_joined(t, settings) >= b).sum()) for t in trials]) for b in BOUNDS}
     add = max(BOUNDS, key=lambda b: by_bound[b])
-    cuts = [_cut(t, settings) for t in trials]
+    cuts = [best_cut(t.voxels[t.growth.rows], _joined(t, settings), nothing=settings.nothing).count for t in trials]
     wrong = {b: _rejected_wrong(trials, cuts, settings=settings, bound=b) for b in (*MAYBE_BOUNDS, add)}
     maybe = min(next((b for b in MAYBE_BOUNDS if wrong[b] <= REJECTED_WRONG), MAYBE_BOUNDS[-1]), add)
     return Tuned(settings, Thresholds(add=add, maybe=maybe), _score(trials, cuts), wrong[maybe])
 
 
-def _chances(trial: Trial, temperature: float) -> NDArray[np.float64]:
-    return chance(trial.growth.log_odds, temperature=temperature)
+def _joined(trial: Trial, settings: HeadSettings) -> NDArray[np.float64]:
+    """Return the probabilities of the segments that joined."""
+    return settings.calibration.probability(trial.growth.log_odds)
 
 
-def _cut(trial: Trial, settings: HeadSettings) -> int:
-    voxels = trial.voxels[trial.growth.rows]
-    return best_cut(voxels, _chances(trial, settings.temperature), nothing=settings.nothing).count
-
-
-def _surprise(trials: Sequence[Trial], temperature: float) -> float:
-    """Return the mean over tasks of the mean negative log-likelihood of their candidates."""
-    losses = []
-    for trial in trials:
+def _calibrate(trials: Sequence[Trial]) -> BetaCalibration:
+    """Return the likeliest calibration: all data sets count alike, in each all tasks, in each all candidates."""
+    grown = [trial for trial in trials if len(trial.growth.rows) + len(trial.growth.refused)]
+    tasks = Counter(trial.dataset for trial in grown)
+    odds, truth, weight = [np.zeros(0)], [np.zeros(0, dtype=bool)], [np.zeros(0)]
+    for trial in grown:
         growth = trial.growth
         rows = np.concatenate([growth.rows, growth.refused])
-        odds = np.concatenate([growth.log_odds, growth.refused_log_odds]) / temperature
-        if len(rows):
-            losses.append(np.logaddexp(0, np.where(trial.target[rows], -odds, odds)).mean())
-    return float(np.mean(losses)) if losses else 0.0
+        odds.append(np.concatenate([growth.log_odds, growth.refused_log_odds]))
+        truth.append(trial.target[rows])
+        weight.append(np.full(len(rows), 1 / (len(rows) * tasks[trial.dataset] * len(tasks))))
+    return BetaCalibration.fit(np.concatenate(odds), np.concatenate(truth), weight=np.concatenate(weight))
 
 
 def _score(trials: Sequence[Trial], counts: Sequence[int]) -> float:
@@ -121,6 +119,6 @@ def _rejected_wrong(trials: Sequence[Trial], cuts: Sequence[int], *, settings: H
         growth = trial.growth
         rows = np.concatenate([growth.rows[count:], growth.refused])
         odds = np.concatenate([growth.log_odds[count:], growth.refused_log_odds])
-        rejected = rows[chance(odds, temperature=settings.temperature) < bound]
+        rejected = rows[settings.calibration.probability(odds) < bound]
         shares.setdefault(trial.dataset, []).append(float(trial.target[rejected].mean()) if len(rejected) else 0.0)
     return float(np.mean([np.mean(of_dataset) for of_dataset in shares.values()])) if shares else 0.0

@@ -1,7 +1,7 @@
 """Cubes whose neurons are known, as the segment head learns from them."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from ewval.core.graph import SegmentGraph
 __all__ = ["LabelledVolume", "known_pairs", "surroundings_of"]
 
 UNKNOWN = -1
+NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class LabelledVolume:
     graph: SegmentGraph
     cells: Mapping[int, NDArray[np.int64]]
     seeds: Mapping[int, tuple[NDArray[np.int64], ...]]
-    withheld: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    withheld: NDArray[np.int64] = field(default_factory=lambda: NONE)
     weight: float = 1.0
     validates: bool = True
 
@@ -62,6 +63,20 @@ class LabelledVolume:
             owner[rows] = cell
         return owner
 
+    def without(self, cells: Collection[int]) -> "LabelledVolume":
+        """Return the volume as if nobody had answered the tasks of `cells`: these are held out."""
+        left = {cell: rows for cell, rows in self.cells.items() if cell not in cells}
+        seeds = {cell: seeds for cell, seeds in self.seeds.items() if cell not in cells}
+        held_out = [rows for cell, rows in self.cells.items() if cell in cells]
+        return replace(self, cells=left, seeds=seeds).withholding(held_out)
+
+    def withholding(self, held_out: Sequence[NDArray[np.int64]]) -> "LabelledVolume":
+        """Return the volume with the surroundings of held-out cells withheld, given as rows of the graph."""
+        known = np.concatenate([NONE, *self.cells.values()])
+        rows = np.setdiff1d(np.concatenate([NONE, *held_out]), known)
+        around = surroundings_of(rows, self.graph, known=known)
+        return replace(self, withheld=np.union1d(self.withheld, around))
+
 
 def surroundings_of(rows: NDArray[np.int64], graph: SegmentGraph, *, known: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return what to withhold while `rows`, segments of held-out cells, are to be asked for later.
@@ -78,15 +93,14 @@ def surroundings_of(rows: NDArray[np.int64], graph: SegmentGraph, *, known: NDAr
     return np.flatnonzero(is_held)
 
 
-def known_pairs(volume: LabelledVolume, cells: Collection[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the pairs that `cells` tell something about, and whether both segments are one cell.
+def known_pairs(volume: LabelledVolume) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the pairs that the volume's cells tell something about, and whether both segments are one cell.
 
-    A pair counts if one of its segments belongs to one of `cells` and neither to a cell outside them or to what is
-    withheld: what is held out is neither a positive nor a negative example.
+    A pair counts if one of its segments belongs to a cell and none is withheld: what is held out is neither a positive
+    nor a negative example.
     """
     owner = volume.owner
-    allowed = np.isin(owner, np.array([*cells], dtype=np.int64))
     one, other = volume.graph.pairs.T
-    usable = ((allowed | (owner == UNKNOWN)) & ~volume.is_withheld)[volume.graph.pairs].all(axis=1)
-    chosen = np.flatnonzero(usable & (allowed[one] | allowed[other]))
+    usable = ~volume.is_withheld[volume.graph.pairs].any(axis=1)
+    chosen = np.flatnonzero(usable & ((owner[one] != UNKNOWN) | (owner[other] != UNKNOWN)))
     return chosen, owner[one[chosen]] == owner[other[chosen]]

@@ -14,7 +14,7 @@ from ewval.core.split import Split, read_split
 from ewval.core.store import PackedStore
 from ewval.core.tasks import TaskTable
 from ewval.core.views import VolumeSource
-from ewval.nn.labelled import LabelledVolume, surroundings_of
+from ewval.nn.labelled import LabelledVolume
 
 __all__ = ["read_labelled", "share_out"]
 
@@ -46,7 +46,7 @@ def read_labelled(
     """
     table, split = TaskTable.load(folder), read_split(folder, fold=fold)
     rows = _answered(table, split, sides)
-    held_out = _answered(table, split, [side for side in SIDES if side not in sides])
+    other_rows = _answered(table, split, [side for side in SIDES if side not in sides])
     source, store = VolumeSource(folder), PackedStore(folder)
     volumes = np.unique(table.volume[rows]).tolist()
     progress.start(len(volumes), unit="cubes")
@@ -55,10 +55,11 @@ def read_labelled(
         view = source.graph(volume, store.image(volume), store.segmentation(volume))
         if view.resolution != "full":
             raise MissingError(f"{folder.raw(volume)}", hint="`ewval fetch` brings it; `pack --drop-raw` removed it")
-        mine, others = (of[table.volume[of] == volume].tolist() for of in (rows, held_out))
+        mine, others = (of[table.volume[of] == volume].tolist() for of in (rows, other_rows))
         name = f"{folder.root.resolve().name}/{volume}"
         labelled = replace(_label(name, view.graph, table, mine), weight=weight, validates=validates)
-        found.append(_withhold(labelled, table, others))
+        held_out = _label(name, view.graph, table, others).cells
+        found.append(labelled.withholding(list(held_out.values())))
         progress.advance(1)
     return found
 
@@ -80,15 +81,6 @@ def _answered(table: TaskTable, split: Split, sides: Sequence[str]) -> NDArray[n
     """Return the rows of the sides' tasks that have an answer."""
     rows = table.rows(np.concatenate([np.zeros(0, np.int64), *(split.side(side) for side in sides)]))
     return np.array([row for row in rows if table.has_aggregate(int(row))], dtype=np.int64)
-
-
-def _withhold(volume: LabelledVolume, table: TaskTable, rows: Sequence[int]) -> LabelledVolume:
-    """Return the volume without the surroundings of the cells of other tasks."""
-    theirs = _label(volume.name, volume.graph, table, rows).cells.values()
-    none = np.zeros(0, dtype=np.int64)
-    known = np.concatenate([none, *volume.cells.values()])
-    held_out = np.setdiff1d(np.concatenate([none, *theirs]), known)
-    return replace(volume, withheld=surroundings_of(held_out, volume.graph, known=known))
 
 
 def _label(name: str, graph: SegmentGraph, table: TaskTable, rows: Sequence[int]) -> LabelledVolume:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.boosting import BoostingConfig, Forest, fit_forest, merge_forests
-from ewval.core.objects import Surroundings, survey
+from ewval.core.objects import Surroundings
 from ewval.core.progress import SILENT, Progress
 from ewval.nn.head_states import SamplingConfig, States, sample_states
 from ewval.nn.labelled import LabelledVolume, known_pairs
 
-__all__ = ["Keep", "LearnConfig", "PairJudgement", "fit_anew", "learn_candidates", "learn_pairs"]
+__all__ = ["Keep", "LearnConfig", "PairJudgement", "fit_anew", "learn_candidates", "learn_pairs", "leave_out"]
 
 
 Keep = Callable[[str, Callable[[], Forest]], Forest]
@@ -67,6 +67,12 @@ class PairJudgement:
     log_odds: Mapping[str, NDArray[np.float64]]
 
 
+def leave_out(volumes: Sequence[LabelledVolume], parts: Mapping[int, int], part: int) -> list[LabelledVolume]:
+    """Return the volumes as if nobody had answered the tasks of one part of their cells."""
+    cells = {cell for cell, of in parts.items() if of == part}
+    return [volume.without(cells) for volume in volumes]
+
+
 def learn_pairs(
     volumes: Sequence[LabelledVolume],
     parts: Mapping[int, int],
@@ -79,27 +85,26 @@ def learn_pairs(
 
     Args:
         volumes: With known cells.
-        parts: From each cell to learn from to the part of the cells it is in, at least two; others are held out.
+        parts: From each of their cells to its part, at least two in all.
         config: How.
         keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each part.
     """
+    unseen = {part: leave_out(volumes, parts, part) for part in sorted(set(parts.values()))}
     forests: dict[int, Forest] = {}
-    for part in sorted(set(parts.values())):
-        cells = [cell for cell, of in parts.items() if of != part]
-        forests[part] = keep(
-            f"pairs-{part}", partial(_fit_pairs, volumes, cells, config=config, seed=config.seed * 1000 + part)
-        )
+    for part, others in unseen.items():
+        seed = config.seed * 1000 + part
+        forests[part] = keep(f"pairs-{part}", partial(_fit_pairs, others, config=config, seed=seed))
         progress.advance(1)
-    judged = {v.name: _unseen_log_odds(v, parts, forests) for v in volumes}
+    withheld = {v.name: {part: unseen[part][i].is_withheld for part in forests} for i, v in enumerate(volumes)}
+    judged = {v.name: _unseen_log_odds(v, parts, forests, withheld=withheld[v.name]) for v in volumes}
     return PairJudgement(merge_forests(list(forests.values())), judged)
 
 
 def learn_candidates(
     volumes: Sequence[LabelledVolume],
-    cells: Sequence[int],
+    around: Mapping[str, Surroundings],
     *,
-    log_odds: Mapping[str, NDArray[np.float64]],
     config: LearnConfig,
     name: str = "candidates",
     keep: Keep = fit_anew,
@@ -109,35 +114,29 @@ def learn_candidates(
 
     Args:
         volumes: With known cells.
-        cells: To learn from.
-        log_odds: By volume name, judgements of its pairs by forests that have not seen them.
+        around: By volume name, its surroundings, with judgements of its pairs by forests that have not seen them.
         config: How.
         name: What the forests are kept under.
         keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each round.
     """
-    around = {v.name: survey(v.graph, log_odds[v.name]) for v in volumes}
     forests = []
     for index in range(config.rounds):
         seed = config.seed * 1000 + index
-        forests.append(keep(f"{name}-{index}", partial(_fit_candidates, volumes, around, cells, config, seed)))
+        forests.append(keep(f"{name}-{index}", partial(_fit_candidates, volumes, around, config, seed)))
         progress.advance(1)
     return merge_forests(forests)
 
 
 def _fit_candidates(
-    volumes: Sequence[LabelledVolume],
-    around: Mapping[str, Surroundings],
-    cells: Sequence[int],
-    config: LearnConfig,
-    seed: int,
+    volumes: Sequence[LabelledVolume], around: Mapping[str, Surroundings], config: LearnConfig, seed: int
 ) -> Forest:
-    states, weight = _draw(volumes, around, cells, config=config, random=np.random.default_rng(seed))
+    states, weight = _draw(volumes, around, config=config, random=np.random.default_rng(seed))
     return fit_forest(states.numbers, states.truth, weight=weight, config=config.candidates, seed=seed)
 
 
-def _fit_pairs(volumes: Sequence[LabelledVolume], cells: Sequence[int], *, config: LearnConfig, seed: int) -> Forest:
-    known = [(v, *known_pairs(v, cells)) for v in volumes]
+def _fit_pairs(volumes: Sequence[LabelledVolume], *, config: LearnConfig, seed: int) -> Forest:
+    known = [(v, *known_pairs(v)) for v in volumes]
     return fit_forest(
         np.concatenate([v.graph.evidence[chosen] for v, chosen, _ in known]),
         np.concatenate([truth for _, _, truth in known]),
@@ -148,14 +147,29 @@ def _fit_pairs(volumes: Sequence[LabelledVolume], cells: Sequence[int], *, confi
 
 
 def _unseen_log_odds(
-    volume: LabelledVolume, parts: Mapping[int, int], forests: Mapping[int, Forest]
+    volume: LabelledVolume,
+    parts: Mapping[int, int],
+    forests: Mapping[int, Forest],
+    *,
+    withheld: Mapping[int, NDArray[np.bool_]],
 ) -> NDArray[np.float64]:
-    """Return each pair's mean log-odds by the forests that have not learned from it."""
-    part_of = np.array([parts.get(int(cell), -1) for cell in volume.owner], dtype=np.int64)[volume.graph.pairs]
+    """Return each pair's mean log-odds by the forests that have seen neither its cells nor, if it has none, it itself.
+
+    Args:
+        volume: Whose pairs are judged.
+        parts: From each cell to its part.
+        forests: By the part that each was learned without.
+        withheld: By part, the segments that its forest has not seen.
+    """
+    pairs = volume.graph.pairs
+    part_of = np.array([parts.get(int(cell), -1) for cell in volume.owner], dtype=np.int64)[pairs]
+    is_nobodys = (part_of == -1).all(axis=1)
     said = {part: forest.log_odds(volume.graph.evidence) for part, forest in forests.items()}
-    touches = {part: (part_of == part).any(axis=1) for part in forests}
-    unseen = sum(np.where(touches[part], said[part], 0.0) for part in forests)
-    count = sum(touches[part].astype(np.float64) for part in forests)
+    is_unseen = {
+        part: np.where(is_nobodys, withheld[part][pairs].any(axis=1), (part_of == part).any(axis=1)) for part in forests
+    }
+    unseen = sum(np.where(is_unseen[part], said[part], 0.0) for part in forests)
+    count = sum(is_unseen[part].astype(np.float64) for part in forests)
     everyone = np.mean(list(said.values()), axis=0)
     return np.asarray(np.where(count > 0, unseen / np.maximum(count, 1), everyone))
 
@@ -163,16 +177,15 @@ def _unseen_log_odds(
 def _draw(
     volumes: Sequence[LabelledVolume],
     around: Mapping[str, Surroundings],
-    cells: Sequence[int],
     *,
     config: LearnConfig,
     random: np.random.Generator,
 ) -> tuple[States, NDArray[np.float64]]:
     """Return half-grown objects of all cells, and weights: a large cell must not drown the small ones."""
-    wanted, found, weights = set(cells), [], []
+    found, weights = [], []
     for volume in volumes:
         sampling = _share_growths(config.sampling, volume, volumes)
-        for cell in sorted(wanted & set(volume.cells)):
+        for cell in sorted(volume.cells):
             states = sample_states(volume, around[volume.name], cell, config=sampling, random=random)
             if states is not None:
                 found.append(states)

@@ -22,16 +22,12 @@ from ewval.core.graph import SegmentGraph
 from ewval.core.growth import best_cut, grow
 from ewval.core.judged import judged
 from ewval.core.objects import Surroundings, survey
+from ewval.nn.beta_calibration import BetaCalibration
 
-__all__ = ["HeadAnswer", "HeadSettings", "SegmentHead", "chance"]
+__all__ = ["HeadAnswer", "HeadSettings", "SegmentHead"]
 
 GRAPHS_KEPT = 2
 """Cubes whose surroundings are kept, since tasks come ordered by volume."""
-
-
-def chance(log_odds: NDArray[np.float64], *, temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities of log-odds that are too sure of themselves by a factor of `temperature`."""
-    return np.asarray(1 / (1 + np.exp(-log_odds / temperature)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +35,12 @@ class HeadSettings:
     """What turns scores into an answer.
 
     Args:
-        temperature: Log-odds are divided by it; from validation cells.
+        calibration: From log-odds to probabilities; from validation cells.
         nothing: Weight of the case that there is nothing to add, see `ewval.core.growth.best_cut`. At 0.3 a first
             segment is tried from about one chance in four on; at 1 from one in two, which misses more than it saves.
     """
 
-    temperature: float = 1.0
+    calibration: BetaCalibration = field(default_factory=BetaCalibration)
     nothing: float = 0.3
 
 
@@ -94,14 +90,12 @@ class SegmentHead:
         if not len(seed):
             return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0)
         growth = grow(self.surroundings(graph, kept=kept), seed, judge=self.candidates.log_odds)
-        voxels = graph.voxels[growth.rows].astype(np.float64)
-        cut = best_cut(
-            voxels, chance(growth.log_odds, temperature=self.settings.temperature), nothing=self.settings.nothing
-        )
         rows = np.concatenate([growth.rows, growth.refused])
-        odds = np.concatenate([growth.log_odds, growth.refused_log_odds])
-        chosen = np.arange(len(rows)) < cut.count
-        return HeadAnswer(graph.ids[rows], chance(odds, temperature=self.settings.temperature), chosen, cut.expected_f1)
+        joined = len(growth.rows)
+        probability = self.settings.calibration.probability(np.concatenate([growth.log_odds, growth.refused_log_odds]))
+        voxels = graph.voxels[growth.rows].astype(np.float64)
+        cut = best_cut(voxels, probability[:joined], nothing=self.settings.nothing)
+        return HeadAnswer(graph.ids[rows], probability, np.arange(len(rows)) < cut.count, cut.expected_f1)
 
     def surroundings(self, graph: SegmentGraph, *, kept: Path | None = None) -> Surroundings:
         """Return `graph` with this head's judgement of its pairs; the latest few are kept."""
@@ -121,7 +115,9 @@ class SegmentHead:
             for name, forest in parts.items()
             for key, value in forest.arrays().items()
         }
-        return found | {"settings": torch.tensor([self.settings.temperature, self.settings.nothing])}
+        calibration = self.settings.calibration
+        settings = [calibration.low, calibration.high, calibration.shift, self.settings.nothing]
+        return found | {"settings": torch.tensor(settings)}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], *, what: str) -> "SegmentHead":
@@ -133,10 +129,11 @@ class SegmentHead:
         arrays: dict[str, NDArray[Any]] = {key: value.numpy() for key, value in tensors.items()}
         try:
             forests = [Forest.from_arrays(_under(arrays, f"{name}.")) for name in ("pairs", "candidates")]
-            temperature, nothing = arrays["settings"].tolist()
+            low, high, shift, nothing = arrays["settings"].tolist()
+            settings = HeadSettings(BetaCalibration(low, high, shift), nothing)
         except (KeyError, ValueError, IndexError) as error:
             raise DamagedError(what, f"its segment head is not whole: {error}") from error
-        return cls(forests[0], forests[1], HeadSettings(temperature, nothing))
+        return cls(forests[0], forests[1], settings)
 
 
 def _under(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

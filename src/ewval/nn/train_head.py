@@ -15,14 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
 
 from ewval import __version__
+from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.boosting import Forest
 from ewval.core.errors import EwvalError, UsageError
-from ewval.core.files import replacing
 from ewval.core.folder import DataFolder
 from ewval.core.graph import GRAPH_FORM
 from ewval.nn.fit_head import FittedHead, fit_head
@@ -58,8 +55,7 @@ class KeptForests:
             _LOG.info("%s: kept from before", name)
             return kept
         forest = fit()
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **forest.arrays())  # type: ignore[arg-type]  # its stub takes keywords for options
+        write_arrays(path, forest.arrays())
         _LOG.info("%s: done", name)
         return forest
 
@@ -188,13 +184,10 @@ def _key(volumes: Sequence[LabelledVolume], config: LearnConfig) -> str:
 
 
 def _read_forest(path: Path) -> Forest | None:
-    if not path.is_file():
-        return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return Forest.from_arrays(dict(stored))
-    except (BadZipFile, OSError, ValueError, KeyError):
-        return None  # cut short by a crash of the machine: it is fitted again
+        return Forest.from_arrays(read_arrays(path))
+    except (EwvalError, ValueError, KeyError):
+        return None  # not there, or cut short by a crash of the machine: it is fitted again
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.errors import DamagedError
-from ewval.core.files import replacing, write_atomically
+from ewval.core.files import write_atomically
 from ewval.nn.evaluation.gathered import Gathered
 from ewval.nn.metrics import Floats
 
@@ -79,8 +79,7 @@ class PartFolder:
         for name, rows in part.rows.items():
             arrays[f"{name}|rows"] = rows
             arrays |= {f"{name}|{key}": value for key, value in part.gathered[name].arrays().items()}
-        with replacing(self._path(index)) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        write_arrays(self._path(index), arrays, compressed=True)
 
     def read(self, index: int) -> Part:
         """Return part `index`.
@@ -90,10 +89,8 @@ class PartFolder:
         """
         path = self._path(index)
         try:
-            with path.open("rb") as stream, np.load(stream) as archive:
-                arrays = {key: archive[key] for key in archive.files}
-            return _part(arrays)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return _part(read_arrays(path))
+        except (KeyError, ValueError) as error:
             raise DamagedError(str(path), str(error)) from error
 
     def read_all(self, count: int) -> Iterator[Part]:

@@ -1,0 +1,45 @@
+"""Arrays come back as they were written; anything else is damaged, and nothing in a file is executed."""
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ewval.core.arrays import read_arrays, write_arrays
+from ewval.core.errors import DamagedError
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_arrays_come_back(tmp_path: Path, compressed: bool) -> None:
+    arrays = {"one|a": np.arange(6).reshape(2, 3), "text": np.array("text"), "none": np.zeros((0, 4), np.float32)}
+    path = tmp_path / "new" / "7.npz"
+    write_arrays(path, arrays, compressed=compressed)
+    found = read_arrays(path)
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert np.array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+
+
+def one_array() -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(3))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 no archive", pickle.dumps([1]), one_array()])
+def test_anything_else_is_damaged(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "7.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DamagedError, match="not a file of arrays"):
+        read_arrays(path)
+
+
+def test_objects_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "7.npz"
+    np.savez(path, thing=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DamagedError, match="not a file of arrays"):
+        read_arrays(path)
