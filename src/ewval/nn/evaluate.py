@@ -98,7 +98,7 @@ def evaluate(request: EvalRequest, *, progress: Progress = SILENT) -> Evaluation
         _wait(team)
         if not team.is_first:
             return None
-        run = Run(request, models.main.card, panel, tasks, parts, out, identity)
+        run = Run(request, models.cards, panel, tasks, parts, out, identity)
         return Evaluation(finish(run, progress=progress), out)
 
 

@@ -17,8 +17,11 @@ def tile(wire: Path) -> bytes:
     return (wire / "volumes" / "Volume-1000-1001" / "jpg" / "9.jpg").read_bytes()
 
 
-def test_a_whole_tile_passes(wire: Path) -> None:
-    check_tile(tile(wire), what="tile")
+def test_a_whole_tile_passes_and_half_of_it_does_not(wire: Path) -> None:
+    whole = tile(wire)
+    check_tile(whole, what="tile")
+    with pytest.raises(DamagedError, match="tile is damaged"):
+        check_tile(whole[: len(whole) // 2], what="tile")
 
 
 def jpeg(shape: tuple[int, ...], colorspace: str) -> bytes:

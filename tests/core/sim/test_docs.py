@@ -18,4 +18,6 @@ def test_the_first_two_snippets_of_the_page_run() -> None:
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_every_import_of_the_page_works(snippet: str) -> None:
     imports = "\n".join(line for line in snippet.splitlines() if line.startswith(("from", "import")))
-    exec(imports, {})
+    scope: dict[str, object] = {}
+    exec(imports, scope)
+    assert len(scope) > 1

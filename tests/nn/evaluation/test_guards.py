@@ -111,9 +111,9 @@ def test_a_model_no_better_than_the_seed_proves_nothing(bar_folder, guard):
 
 def test_a_volume_on_both_sides_fails(bar_folder):
     tasks = tasks_of(bar_folder)
-    assert split_overlap(tasks, CARD).state == "pass"
+    assert split_overlap(tasks, [CARD]).state == "pass"
     mixed = replace(tasks, split=replace(tasks.split, train=np.append(tasks.split.train, 4003), rule="volume"))
-    guard = split_overlap(mixed, CARD)
+    guard = split_overlap(mixed, [CARD])
     assert (guard.state, guard.value) == ("fail", 1.0)
     assert guard.reason == "volume 14 is tested and was learned from"
 
@@ -124,14 +124,14 @@ def test_a_split_by_cell_may_share_volumes_but_no_cell(bar_folder):
     # Tasks 4003 to 4005 are one tree of parents, which stands for a cell here.
     def by_cell(learned):
         split = replace(tasks.split, train=np.array(learned), rule="cell")
-        return split_overlap(replace(tasks, split=split, ids=np.array([4003, 4004])), CARD)
+        return split_overlap(replace(tasks, split=split, ids=np.array([4003, 4004])), [CARD])
 
     assert by_cell([4006, 4007]).state == "pass"
     assert by_cell([4005, 4006]).state == "fail"
 
 
 def test_the_split_is_looked_at_for_the_test_side_only(bar_folder):
-    guard = split_overlap(tasks_of(bar_folder, "val"), CARD)
+    guard = split_overlap(tasks_of(bar_folder, "val"), [CARD])
     assert (guard.state, guard.value, guard.reason) == ("inconclusive", None, "checked with --split test only")
 
 
@@ -140,8 +140,8 @@ def test_a_cell_that_the_card_lists_fails_in_a_volume_that_it_lists(bar_folder):
     table = tasks.table
     row = table.row(int(tasks.ids[0]))
     cell, volume = int(table.group[row]), int(table.volume[row])
-    guard = split_overlap(tasks, replace(CARD, cells=[cell, 99], volumes=[volume]))
+    guard = split_overlap(tasks, [CARD, replace(CARD, cells=[cell, 99], volumes=[volume])])
     assert (guard.state, guard.value) == ("fail", 1.0)
     assert guard.reason == f"cell {cell} is tested and is one that model seen learned from, by its card"
-    assert split_overlap(tasks, replace(CARD, cells=[cell], volumes=[volume + 1000])).state == "pass"
-    assert split_overlap(tasks, replace(CARD, cells=[99], volumes=[volume])).state == "pass"
+    assert split_overlap(tasks, [replace(CARD, cells=[cell], volumes=[volume + 1000])]).state == "pass"
+    assert split_overlap(tasks, [replace(CARD, cells=[99], volumes=[volume])]).state == "pass"

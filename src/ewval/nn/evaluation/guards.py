@@ -121,8 +121,8 @@ def zeroed_context(probe: Probe, answerer: ModelAnswerer) -> Guard:
     return Guard("pass", float(kept.mean()), text)
 
 
-def split_overlap(tasks: TaskSet, card: ModelCard) -> Guard:
-    """Count what is tested and was learned from, by the split and by the card of the model.
+def split_overlap(tasks: TaskSet, cards: Sequence[ModelCard]) -> Guard:
+    """Count what is tested and was learned from, by the split and by the cards of the models that are asked.
 
     By the split: volumes or cells, whichever it is made of. By the card: cells in volumes that the model has seen,
     since a model may come from elsewhere and know this folder better than its split says.
@@ -138,11 +138,12 @@ def split_overlap(tasks: TaskSet, card: ModelCard) -> Guard:
     if len(shared):
         return Guard("fail", float(len(shared)), f"{unit} {shared[0]} is tested and was learned from")
     rows = table.rows(tasks.ids)
-    seen = np.isin(table.volume[rows], np.array(card.volumes)) & np.isin(table.group[rows], np.array(card.cells))
-    cells = np.unique(table.group[rows][seen])
-    if len(cells):
-        reason = f"cell {cells[0]} is tested and is one that model {card.name} learned from, by its card"
-        return Guard("fail", float(len(cells)), reason)
+    for card in cards:
+        seen = np.isin(table.volume[rows], np.array(card.volumes)) & np.isin(table.group[rows], np.array(card.cells))
+        cells = np.unique(table.group[rows][seen])
+        if len(cells):
+            reason = f"cell {cells[0]} is tested and is one that model {card.name} learned from, by its card"
+            return Guard("fail", float(len(cells)), reason)
     return Guard("pass", 0.0, f"no {unit} is tested and was learned from")
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Run:
 
     Args:
         request: What was asked for.
-        card: Of the model.
+        cards: Of the model, and of those it is compared with.
         panel: Who answered.
         tasks: The tasks.
         parts: Their scores.
@@ -50,7 +50,7 @@ class Run:
     """
 
     request: EvalRequest
-    card: ModelCard
+    cards: Sequence[ModelCard]
     panel: Panel
     tasks: TaskSet
     parts: PartFolder
@@ -111,7 +111,7 @@ def check_guards(run: Run, main: Totals) -> dict[str, Guard]:
         "own_answer": own_answer(run.tasks, probe.ids),
         "shuffled_image": shuffled_image(probe, answerer),
         "zeroed_context": zeroed_context(probe, answerer),
-        "split_overlap": split_overlap(run.tasks, run.card),
+        "split_overlap": split_overlap(run.tasks, run.cards),
     }
 
 
@@ -125,7 +125,7 @@ def metrics_document(run: Run, totals: dict[str, Totals], guards: dict[str, Guar
     for name, note in run.panel.notes.items():
         documents[name]["note"] = note
     return {
-        "model": run.card.name,
+        "model": run.cards[0].name,
         "split": run.request.side,
         "tasks": len(totals[run.panel.main].tasks),
         "limit": run.request.limit,

@@ -9,6 +9,7 @@ import torch
 
 from ewval.core.constants import FACTOR
 from ewval.core.errors import UsageError
+from ewval.nn.card import ModelCard
 from ewval.nn.evaluation.answerers import AllTouching, Answerer, ModelAnswerer, SeedAlone
 from ewval.nn.evaluation.growth import tune_growth
 from ewval.nn.evaluation.request import EvalRequest
@@ -30,7 +31,12 @@ class Models:
     @property
     def context(self) -> int:
         """Ancestors that the hungriest of them wants."""
-        return max(model.card.context for model in (self.main, *self.others.values()))
+        return max(card.context for card in self.cards)
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """Their cards, that of the model under evaluation first."""
+        return [model.card for model in (self.main, *self.others.values())]
 
     def identity(self) -> dict[str, Any]:
         """Return what tells these models from any others."""
