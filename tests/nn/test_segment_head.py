@@ -356,6 +356,13 @@ def test_maybe_begins_where_little_that_is_rejected_belongs(missed: int) -> None
     assert tuned.rejected_wrong == pytest.approx(wrong(tuned.thresholds.maybe))
 
 
+def test_adding_nothing_weighs_what_pays_on_the_trials() -> None:
+    """One in four of all doubtful segments belongs; where it does, only an answer with it scores."""
+    few = [trial([-1.1], [i % 4 == 0]) for i in range(80)]
+    assert tune(few).settings.nothing == 0.3
+    assert tune([trial([2.0], [True])] * 9 + [trial([-2.0], [False])]).settings.nothing == 1.0
+
+
 def test_complete_cells_and_unfinished_ones_both_count() -> None:
     trials = [trial([-2.0], [False])] * 5 + [trial([2.0], [True])] * 5
     assert tune(trials).score == pytest.approx(1.0)

@@ -14,6 +14,9 @@ from ewval.nn.segment_head import HeadSettings
 
 __all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "tune"]
 
+NOTHING = (1.0, 0.5, 0.3, 0.2)
+"""Of weights that score alike the first is taken. Below 0.2 a first segment would be added at a chance of one in six,
+less than what `maybe` begins at: it pays by F1, but nobody would believe it."""
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
 """Weight of tasks with something to add in the score by which the bound is chosen."""
@@ -66,7 +69,7 @@ class Tuned:
 
 
 def tune(trials: Sequence[Trial]) -> Tuned:
-    """Choose the calibration by likelihood, and the bounds of verdicts by F1.
+    """Choose the calibration by likelihood, then the weight of adding nothing and the bounds of verdicts by F1.
 
     The score is the mean over data sets of a mean volume F1 in which tasks with something to add weigh nine tenths
     and those with nothing to add one tenth: the first alone would make a head that always adds something.
@@ -74,13 +77,20 @@ def tune(trials: Sequence[Trial]) -> Tuned:
     Args:
         trials: Of validation cells.
     """
-    settings = HeadSettings(_calibrate(trials))
+    calibration = _calibrate(trials)
+    offered = [HeadSettings(calibration, nothing) for nothing in NOTHING]
+    settings = max(offered, key=lambda s: _score(trials, _cuts(trials, s)))
     by_bound = {b: _score(trials, [int((_joined(t, settings) >= b).sum()) for t in trials]) for b in BOUNDS}
     add = max(BOUNDS, key=lambda b: by_bound[b])
-    cuts = [best_cut(t.voxels[t.growth.rows], _joined(t, settings), nothing=settings.nothing).count for t in trials]
+    cuts = _cuts(trials, settings)
     wrong = {b: _rejected_wrong(trials, cuts, settings=settings, bound=b) for b in (*MAYBE_BOUNDS, add)}
     maybe = min(next((b for b in MAYBE_BOUNDS if wrong[b] <= REJECTED_WRONG), MAYBE_BOUNDS[-1]), add)
     return Tuned(settings, Thresholds(add=add, maybe=maybe), _score(trials, cuts), wrong[maybe])
+
+
+def _cuts(trials: Sequence[Trial], settings: HeadSettings) -> list[int]:
+    """Return how many segments the head would answer each trial with."""
+    return [best_cut(t.voxels[t.growth.rows], _joined(t, settings), nothing=settings.nothing).count for t in trials]
 
 
 def _joined(trial: Trial, settings: HeadSettings) -> NDArray[np.float64]:

@@ -36,12 +36,12 @@ class HeadSettings:
 
     Args:
         calibration: From log-odds to probabilities; from validation cells.
-        nothing: Weight of the case that there is nothing to add, see `ewval.core.growth.best_cut`. At 0.3 a first
-            segment is tried from about one chance in four on; at 1 from one in two, which misses more than it saves.
+        nothing: Weight of the case that there is nothing to add, see `ewval.core.growth.best_cut`; from validation
+            cells. At 0.3 a first segment is tried from about one chance in four on, at 1 from one in two.
     """
 
     calibration: BetaCalibration = field(default_factory=BetaCalibration)
-    nothing: float = 0.3
+    nothing: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
