@@ -13,7 +13,7 @@ from ewval.core.progress import SILENT, Progress
 from ewval.core.split import Split, read_split
 from ewval.core.store import PackedStore
 from ewval.core.tasks import TaskTable
-from ewval.core.views import Resolution, VolumeSource
+from ewval.core.views import VolumeSource
 from ewval.nn.labelled import LabelledVolume
 
 __all__ = ["read_labelled", "share_out"]
@@ -26,7 +26,6 @@ def read_labelled(
     *,
     sides: Sequence[str] = ("train", "val"),
     fold: int | None = None,
-    resolution: Resolution = "full",
     weight: float = 1.0,
     validates: bool = True,
     progress: Progress = SILENT,
@@ -34,29 +33,27 @@ def read_labelled(
     """Return the cubes of a folder with the answers of its tasks; graphs are measured once and kept there.
 
     Args:
-        folder: For contacts at full resolution with `raw/` at hand.
+        folder: With `raw/` at hand, since contacts are measured at full resolution.
         sides: Of the split, whose tasks count. Cells of the other sides are held out: they and what touches them are
             no examples at all, neither of one cell nor of what is foreign to another.
         fold: Of the cross-validation, None for the plain split.
-        resolution: That contacts are measured at; segments too small for the packed cube are left out there.
         weight: Of its examples in learning.
         validates: Whether settings are chosen on its cells, too.
         progress: Advanced once for each cube.
 
     Raises:
-        MissingError: The folder has no split, no task files, or a volume without its files as downloaded where these
-            are needed.
+        MissingError: The folder has no split, no task files, or a volume without its files as downloaded.
     """
     table, split = TaskTable.load(folder), read_split(folder, fold=fold)
     rows = _answered(table, split, sides)
     other_rows = _answered(table, split, [side for side in SIDES if side not in sides])
-    source, store = VolumeSource(folder, full_resolution=resolution == "full"), PackedStore(folder)
+    source, store = VolumeSource(folder), PackedStore(folder)
     volumes = np.unique(table.volume[rows]).tolist()
     progress.start(len(volumes), unit="cubes")
     found = []
     for volume in volumes:
         view = source.graph(volume, store.image(volume), store.segmentation(volume))
-        if view.resolution != resolution:
+        if view.resolution != "full":
             raise MissingError(f"{folder.raw(volume)}", hint="`ewval fetch` brings it; `pack --drop-raw` removed it")
         mine, others = (of[table.volume[of] == volume].tolist() for of in (rows, other_rows))
         name = f"{folder.root.resolve().name}/{volume}"
