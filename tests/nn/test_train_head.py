@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def test_a_model_is_written_whose_head_answers(folder: Path, tmp_path: Path, sma
     assert model.card.training["command"] == "x"
     assert 0 <= model.card.training["validation_score"] <= 1
     assert model.card.scores == {}
+    settings = asdict(model.head.settings)
+    assert model.card.head["settings"]["calibration"] == pytest.approx(settings["calibration"])
     assert model.card.volumes == [7, 8]
     assert 801 not in model.card.cells
     assert -801 not in model.card.cells

@@ -87,7 +87,12 @@ def train_head(
             "name": out.stem,
             "add_threshold": fitted.tuned.thresholds.add,
             "maybe_threshold": fitted.tuned.thresholds.maybe,
-            "head": {"graph_form": GRAPH_FORM, "parts": PARTS, **asdict(config)},
+            "head": {
+                "graph_form": GRAPH_FORM,
+                "parts": PARTS,
+                **asdict(config),
+                "settings": asdict(fitted.tuned.settings),
+            },
             "scores": {},
             "sha256": None,
             **_seen(volumes),
