@@ -151,4 +151,4 @@ def finished(network: Network, folder: DataFolder, out: Path, **options: Any) ->
     parts = PartFolder(out / "parts", {})
     parts.open()
     score_parts(parts, tasks, panel.everyone, team=Team(0, 1, device))
-    return finish(Run(request, models.main.card, panel, tasks, parts, out, {}))
+    return finish(Run(request, models.cards, panel, tasks, parts, out, {}))
