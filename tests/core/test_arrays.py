@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,28 @@ def test_anything_else_is_damaged(tmp_path: Path, content: bytes | None) -> None
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DamagedError, match="not a file of arrays"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_one_flipped_bit_is_damage_or_harmless(tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / "7.npz"
+    write_arrays(path, {"a": np.arange(40), "b": np.array("text")}, compressed=compressed)
+    whole, damaged = path.read_bytes(), 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            assert all(isinstance(array, np.ndarray) for array in read_arrays(path).values())
+        except DamagedError:
+            damaged += 1
+    assert damaged > len(whole) / 2
+
+
+def test_an_archive_of_other_files_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "7.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "no array")
+    with pytest.raises(DamagedError, match=r"not a file of arrays: readme.txt is none"):
         read_arrays(path)
 
 

@@ -14,13 +14,23 @@ def test_a_fresh_one_changes_nothing() -> None:
     np.testing.assert_allclose(BetaCalibration().probability(ODDS), 1 / (1 + np.exp(-ODDS)), rtol=1e-12)
 
 
-@pytest.mark.parametrize("true", [BetaCalibration(0.5, 0.5), BetaCalibration(2.0, 0.5, -1.0)])
-def test_it_finds_the_map_that_outcomes_came_from(true: BetaCalibration) -> None:
+@pytest.mark.parametrize(
+    "true", [BetaCalibration(0.5, 0.5), BetaCalibration(0.33, 0.33), BetaCalibration(2.0, 0.5, -1.0)]
+)
+@pytest.mark.parametrize("spread", [2.0, 4.0])
+def test_it_finds_the_map_that_outcomes_came_from(true: BetaCalibration, spread: float) -> None:
     random = np.random.default_rng(0)
-    odds = random.normal(0, 2, 200_000)
+    odds = random.normal(-2, spread, 200_000)
     truth = random.random(len(odds)) < true.probability(odds)
-    found = BetaCalibration.fit(odds, truth, weight=np.full(len(odds), 100 / len(odds)))
-    np.testing.assert_allclose(found.probability(ODDS), true.probability(ODDS), atol=0.01)
+    found = BetaCalibration.fit(odds, truth, weight=np.full(len(odds), 1 / len(odds)))
+    np.testing.assert_allclose(found.probability(ODDS), true.probability(ODDS), atol=0.05)
+    assert found.probability(odds).mean() == pytest.approx(truth.mean(), abs=0.002)
+
+
+def test_scores_that_point_the_wrong_way_say_how_often_it_comes_true() -> None:
+    odds = np.array([-4.0, -3.0, -2.0, 2.0, 3.0, 4.0, 4.0, 4.0])
+    found = BetaCalibration.fit(odds, odds < 0, weight=np.full(len(odds), 1 / len(odds)))
+    np.testing.assert_allclose(found.probability(ODDS), 3 / 8, atol=0.01)
 
 
 def test_without_outcomes_it_stays_as_it_was() -> None:

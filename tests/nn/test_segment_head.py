@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from ewval.core.errors import DamagedError
 from ewval.core.graph import build_graph
 from ewval.core.growth import Growth
 from ewval.core.objects import survey
+from ewval.nn import fit_head as fit_head_module
+from ewval.nn import learn_head
 from ewval.nn.fit_head import FittedHead, _deal, fit_head, steps_of
 from ewval.nn.head_states import SamplingConfig, draw_seed, sample_states
 from ewval.nn.head_tuning import MAYBE_BOUNDS, Trial, tune
@@ -206,7 +209,8 @@ def test_answers_of_cells_that_are_in_no_part_change_nothing(
     """What a held-out cell's answer is must not reach the head, not even as an example of what is foreign."""
     volume, cell = volumes[0], max(volumes[0].cells, key=lambda c: len(volumes[0].cells[c]))
     kept = {c: part for c, part in parts.items() if c != cell}
-    torn = replace(volume, seeds={**volume.seeds, cell: (volume.cells[cell][:1],)})
+    rows = volume.cells[cell]
+    torn = replace(volume, cells={**volume.cells, cell: rows[::2], 999: rows[1::2]})
     before, after = (fit_head([v, volumes[1]], kept, config=SMALL) for v in (volume, torn))
     assert before.tuned == after.tuned
     for name, tensor in before.head.tensors().items():
@@ -274,6 +278,53 @@ def test_a_cells_answer_changes_no_judgement_of_its_own_pairs(
     assert inner.any()
     assert (before.log_odds[volume.name][inner] == after.log_odds[volume.name][inner]).all()
     assert not (before.log_odds[volume.name] == after.log_odds[volume.name]).all()
+
+
+def test_no_forest_answers_for_cells_that_it_learned_from(
+    volumes: list[LabelledVolume], parts: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: dict[bytes, set[int]] = {}
+    asked: list[tuple[int, bytes]] = []
+
+    def fit(taught: list[LabelledVolume], *arguments: Any) -> Forest:
+        forest = fit_candidates(taught, *arguments)
+        learned[forest.leaf.tobytes()] = {cell for volume in taught for cell in volume.cells}
+        return forest
+
+    def attempt(volume: LabelledVolume, around: Any, cell: int, *, forest: Forest, random: Any) -> list[Trial]:
+        asked.append((cell, forest.leaf.tobytes()))
+        return try_cell(volume, around, cell, forest=forest, random=random)
+
+    fit_candidates: Any = learn_head._fit_candidates
+    try_cell: Any = fit_head_module._try
+    monkeypatch.setattr(learn_head, "_fit_candidates", fit)
+    monkeypatch.setattr(fit_head_module, "_try", attempt)
+    fit_head(volumes, parts, config=SMALL)
+    assert {cell for cell, _ in asked} == set(parts)
+    for cell, forest in asked:
+        assert learned[forest] == {other for other in parts if parts[other] != parts[cell]}
+
+
+def test_nobodys_contacts_beside_a_cell_are_judged_by_forests_that_have_not_seen_them(
+    volumes: list[LabelledVolume], parts: dict[int, int]
+) -> None:
+    volume = volumes[0]
+    nobodys = sorted(volume.cells, key=lambda c: -len(volume.cells[c]))[0]
+    known = volume.without({nobodys})
+    rest = replace(known, withheld=volume.withheld)
+    mine = {cell: parts[cell] for cell in rest.cells}
+    forests: dict[str, Forest] = {}
+    judged = learn_pairs([rest], mine, config=SMALL, keep=lambda name, fit: forests.setdefault(name, fit()))
+    inner = np.isin(volume.graph.pairs, volume.cells[nobodys]).all(axis=1)
+    said = {part: forests[f"pairs-{part}"].log_odds(volume.graph.evidence) for part in range(3)}
+    withheld = {
+        part: rest.without({c for c, of in mine.items() if of == part}).is_withheld[volume.graph.pairs].any(axis=1)
+        for part in range(3)
+    }
+    for pair in np.flatnonzero(inner):
+        unseen = [said[part][pair] for part in range(3) if withheld[part][pair]] or [s[pair] for s in said.values()]
+        assert judged.log_odds[rest.name][pair] == pytest.approx(np.mean(unseen))
+    assert any(0 < sum(withheld[part][pair] for part in range(3)) < 3 for pair in np.flatnonzero(inner))
 
 
 def test_states_hold_both_kinds_of_candidates_and_no_member_of_the_object(volumes: list[LabelledVolume]) -> None:

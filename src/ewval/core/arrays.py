@@ -1,5 +1,6 @@
 """Named arrays in one file (.npz), whole or not there, and never more than arrays: nothing in it is executed."""
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from ewval.core.files import replacing
 
 __all__ = ["read_arrays", "write_arrays"]
 
+UNREADABLE = (AttributeError, BadZipFile, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, zlib.error)
+"""What numpy raises over files that are no archives of arrays, or damaged ones."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -31,6 +34,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (AttributeError, BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError) as error:
+            arrays = {name: stored[name] for name in stored.files}
+    except UNREADABLE as error:
         raise DamagedError(str(path), f"not a file of arrays: {error}") from error
+    # What the archive holds beside arrays comes back as bytes.
+    if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise DamagedError(str(path), f"not a file of arrays: {strange[0]} is none")
+    return arrays

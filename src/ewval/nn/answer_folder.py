@@ -78,8 +78,8 @@ class AnswerFolder:
         path = self.root / str(task) / "masks.npz"
         try:
             return np.asarray(read_arrays(path)["probability"], dtype=np.float32)
-        except KeyError as error:
-            raise DamagedError(str(path), f"it holds no {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(str(path), f"no probabilities: {error}") from error
 
     def save(
         self,

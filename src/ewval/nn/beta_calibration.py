@@ -51,12 +51,14 @@ class BetaCalibration:
         yes, no = _logarithms(log_odds)
         one = np.ones(len(log_odds))
         low, high, shift = fit_logistic([yes, -no, one], truth, weight=weight, toward=(1, 1, 0))
-        # A slope that would fall is left out, as its authors do: the other two are fitted anew.
+        # A slope that would fall is left out, as its authors do, and the rest is fitted anew.
         if low < 0:
             low, (high, shift) = 0.0, fit_logistic([-no, one], truth, weight=weight, toward=(1, 0))
         elif high < 0:
             high, (low, shift) = 0.0, fit_logistic([yes, one], truth, weight=weight, toward=(1, 0))
-        return cls(max(low, 0.0), max(high, 0.0), shift)
+        if min(low, high) < 0:
+            low, high, (shift,) = 0.0, 0.0, fit_logistic([one], truth, weight=weight, toward=(0,))
+        return cls(low, high, shift)
 
 
 def _logarithms(log_odds: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -15,11 +15,11 @@ from ewval.nn.segment_head import HeadSettings
 __all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "tune"]
 
 NOTHING = (1.0, 0.5, 0.3, 0.2)
-"""Of weights that score alike the first is taken. Below 0.2 a first segment would be added at a chance of one in six,
-less than what `maybe` begins at: it pays by F1, but nobody would believe it."""
+"""Of weights that score alike the first is taken. Below 0.2 a first segment would be added at less than one chance in
+six: it pays by F1, but nobody would believe it."""
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
-"""Weight of tasks with something to add in the score by which the bound is chosen."""
+"""Weight of tasks with something to add in the score by which bound and weight of nothing are chosen."""
 REJECTED_WRONG = 0.01
 """Share of the rejected candidates that may belong to the neuron after all."""
 MAYBE_BOUNDS = (0.4, 0.35, 0.3, 0.25, 0.2)

@@ -64,7 +64,7 @@ class LabelledVolume:
         return owner
 
     def without(self, cells: Collection[int]) -> "LabelledVolume":
-        """Return the volume as if nobody had answered the tasks of `cells`: these are held out."""
+        """Return the volume without `cells`, their surroundings withheld: these cells are held out."""
         left = {cell: rows for cell, rows in self.cells.items() if cell not in cells}
         seeds = {cell: seeds for cell, seeds in self.seeds.items() if cell not in cells}
         held_out = [rows for cell, rows in self.cells.items() if cell in cells]

@@ -60,7 +60,8 @@ class PairJudgement:
 
     Args:
         forest: The mean of all.
-        log_odds: By volume name, for every pair: from forests that have seen neither segment's cell.
+        log_odds: By volume name, for every pair: from forests that have not learned from it. Between two cells, each of
+            two forests may know the one that was not withheld from it.
     """
 
     forest: Forest
@@ -68,7 +69,7 @@ class PairJudgement:
 
 
 def leave_out(volumes: Sequence[LabelledVolume], parts: Mapping[int, int], part: int) -> list[LabelledVolume]:
-    """Return the volumes as if nobody had answered the tasks of one part of their cells."""
+    """Return the volumes without one part of their cells, the surroundings of these withheld."""
     cells = {cell for cell, of in parts.items() if of == part}
     return [volume.without(cells) for volume in volumes]
 
@@ -153,7 +154,9 @@ def _unseen_log_odds(
     *,
     withheld: Mapping[int, NDArray[np.bool_]],
 ) -> NDArray[np.float64]:
-    """Return each pair's mean log-odds by the forests that have seen neither its cells nor, if it has none, it itself.
+    """Return each pair's mean log-odds by the forests that one of its cells was withheld from.
+
+    Of pairs without a cell: by those that one of its segments was withheld from, if any; by all of them else.
 
     Args:
         volume: Whose pairs are judged.
@@ -166,7 +169,7 @@ def _unseen_log_odds(
     is_nobodys = (part_of == -1).all(axis=1)
     said = {part: forest.log_odds(volume.graph.evidence) for part, forest in forests.items()}
     is_unseen = {
-        part: np.where(is_nobodys, withheld[part][pairs].any(axis=1), (part_of == part).any(axis=1)) for part in forests
+        part: withheld[part][pairs].any(axis=1) & (is_nobodys | (part_of == part).any(axis=1)) for part in forests
     }
     unseen = sum(np.where(is_unseen[part], said[part], 0.0) for part in forests)
     count = sum(is_unseen[part].astype(np.float64) for part in forests)

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 __all__ = ["fit_logistic"]
 
-STEPS = 30
+STEPS = 60
 RIDGE = 1e-3
 """Pull of each number towards where it starts; it matters only where there is next to nothing to learn from."""
-LONGEST_STEP = 5.0
+SHORTEST_STEP = 2.0**-20
+"""Of Newton's: where even this gains nothing, nothing is left to gain."""
 
 
 def fit_logistic(
@@ -29,11 +30,22 @@ def fit_logistic(
         toward: One number a column, kept where the rows say nothing.
     """
     rows, kept = np.stack(list(columns), axis=1), np.array(toward, dtype=np.float64)
+    sign = np.where(truth, 1.0, -1.0)
+
+    def loss(numbers: NDArray[np.float64]) -> float:
+        surprise = float(weight @ np.logaddexp(0, -sign * (rows @ numbers)))
+        return surprise + RIDGE / 2 * float(np.square(numbers - kept).sum())
+
     numbers = kept.copy()
     for _ in range(STEPS):
         chance = 0.5 * (1 + np.tanh(0.5 * rows @ numbers))
         slope = rows.T @ (weight * (truth - chance)) - RIDGE * (numbers - kept)
         curve = (rows * (weight * chance * (1 - chance))[:, None]).T @ rows + RIDGE * np.eye(len(kept))
-        step = np.linalg.solve(curve, slope)
-        numbers = numbers + step / max(1.0, float(np.abs(step).max()) / LONGEST_STEP)
+        step, share = np.linalg.solve(curve, slope), 1.0
+        # A whole step may overshoot where the scores are far too sure, and then come back for ever.
+        while loss(numbers + share * step) > loss(numbers) and share > SHORTEST_STEP:
+            share /= 2
+        if share <= SHORTEST_STEP:
+            break
+        numbers = numbers + share * step
     return [float(number) for number in numbers]

