@@ -83,8 +83,8 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
         _sweep_dropped(folder)
     volumes = sorted(set(request.volumes)) or raw_volumes(folder)
     call = partial(pack_volume, folder, factor=request.factor, drop_raw=request.drop_raw)
-    todo = _unfinished(folder, volumes, drop_raw=request.drop_raw)
-    results, failed = request.workers.collect(call, todo, progress=progress)
+    unfinished = _unfinished(folder, volumes, drop_raw=request.drop_raw)
+    results, failed = request.workers.collect(call, unfinished, progress=progress)
     done = tuple(result.volume for result in results if result.bytes)
     return PackSummary(
         done=done,

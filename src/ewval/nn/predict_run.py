@@ -62,7 +62,7 @@ class Plan:
     """What is asked for in its order; what of it is to be done; and what cannot be done, with the reason."""
 
     wanted: tuple[int, ...]
-    todo: tuple[int, ...]
+    unanswered: tuple[int, ...]
     failed: dict[int, EwvalError]
 
 
@@ -95,7 +95,7 @@ class PredictRun:
 
     def __iter__(self) -> Iterator[Result]:
         plan = self._plan()
-        own = self._own(plan.todo)
+        own = self._own(plan.unanswered)
         if self.shards.is_first:
             failed: dict[int, str] = {}
             for result in self._gather(plan, own):
@@ -138,16 +138,16 @@ class PredictRun:
             self._progress.start(count, unit="tasks")
         return plan
 
-    def _own(self, todo: Sequence[int]) -> Iterator[Result]:
+    def _own(self, unanswered: Sequence[int]) -> Iterator[Result]:
         """Yield what comes of this process's part of the open tasks."""
-        if not todo:
+        if not unanswered:
             return
-        table = LocalData(self.request.folder, self.context).table(todo)
+        table = LocalData(self.request.folder, self.context).table(unanswered)
         if self.shards.size > 1:
-            todo = self.shards.part(by_volume(todo, table))
+            unanswered = self.shards.part(by_volume(unanswered, table))
         builder = SampleBuilder(table, self.store, context=self.context)
         answerer = Answerer(self.request.models, builder, source=self.source, settings=self.request.settings)
-        for outcome in answerer.answer(todo):
+        for outcome in answerer.answer(unanswered):
             yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
 
     def _kept(self, answer: Answer) -> Found:
