@@ -17,7 +17,7 @@ from ewval.core.growth import Growth
 from ewval.core.objects import survey
 from ewval.nn import fit_head as fit_head_module
 from ewval.nn import learn_head
-from ewval.nn.fit_head import FittedHead, _deal, fit_head, steps_of
+from ewval.nn.fit_head import FittedHead, _deal, fit_head
 from ewval.nn.head_states import SamplingConfig, draw_seed, sample_states
 from ewval.nn.head_tuning import MAYBE_BOUNDS, Trial, tune
 from ewval.nn.labelled import LabelledVolume, known_pairs, surroundings_of
@@ -195,7 +195,7 @@ def test_learning_again_gives_the_same_head_and_kept_forests_are_not_fitted_agai
         assert again.tuned == fitted.tuned
         for name, tensor in fitted.head.tensors().items():
             assert torch.equal(tensor, again.head.tensors()[name]), name
-        assert len(fits) == len(set(fits)) == count.done == steps_of(volumes, parts, SMALL)
+        assert len(fits) == len(set(fits)) == count.done == 3 + 3 + 1
 
 
 def test_one_part_is_too_few_to_validate_with(volumes: list[LabelledVolume]) -> None:

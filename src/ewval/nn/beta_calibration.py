@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.nn.logistic import fit_logistic
+from ewval.nn.logistic import chance_of, fit_logistic
 
 __all__ = ["BetaCalibration"]
 
@@ -34,8 +34,7 @@ class BetaCalibration:
     def probability(self, log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the calibrated probabilities of log-odds, any shape."""
         yes, no = _logarithms(log_odds)
-        calibrated = self.low * yes - self.high * no + self.shift
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * calibrated)))
+        return chance_of(self.low * yes - self.high * no + self.shift)
 
     @classmethod
     def fit(

@@ -16,7 +16,7 @@ from ewval.nn.labelled import LabelledVolume
 from ewval.nn.learn_head import Keep, LearnConfig, PairJudgement, fit_anew, learn_candidates, learn_pairs, leave_out
 from ewval.nn.segment_head import SegmentHead
 
-__all__ = ["FittedHead", "fit_head", "steps_of"]
+__all__ = ["FittedHead", "fit_head"]
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
@@ -72,7 +72,7 @@ def fit_head(
         parts: From each cell to learn from to its part, at least two; all other cells are held out.
         config: How to learn.
         keep: Where forests are kept, so that an interrupted training goes on.
-        progress: Advanced `steps_of` times.
+        progress: Advanced once for each forest.
 
     Raises:
         ValueError: There are fewer than two parts.
@@ -91,11 +91,6 @@ def fit_head(
     tuned = tune(_validate(volumes, courses, judgement, seed=config.seed))
     candidates = merge_forests([course.candidates for course in courses])
     return FittedHead(SegmentHead(judgement.forest, candidates, tuned.settings), tuned, judgement)
-
-
-def steps_of(volumes: Sequence[LabelledVolume], parts: Mapping[int, int], config: LearnConfig) -> int:
-    """Return how often `fit_head` advances its progress."""
-    return config.draws * len(_courses_of(volumes)) * (2 * len(set(parts.values())) + config.rounds)
 
 
 def _deal(parts: Mapping[int, int], *, seed: int) -> dict[int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.views import Resolution
+from ewval.nn.logistic import chance_of
 
 __all__ = ["JoinRule", "join_rules"]
 
@@ -28,8 +29,7 @@ class JoinRule:
 
     def probability(self, pooled: NDArray[np.float64], contact: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each candidate."""
-        log_odds = self.network * pooled + self.contact * contact + self.offset
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * log_odds)))
+        return chance_of(self.network * pooled + self.contact * contact + self.offset)
 
     def to_card(self) -> dict[str, float]:
         """Return what stands in a card."""

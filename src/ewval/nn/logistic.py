@@ -5,13 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fit_logistic"]
+__all__ = ["chance_of", "fit_logistic"]
 
 STEPS = 60
 RIDGE = 1e-3
 """Pull of each number towards where it starts; it matters only where there is next to nothing to learn from."""
 SHORTEST_STEP = 2.0**-20
 """Of Newton's: where even this gains nothing, nothing is left to gain."""
+
+
+def chance_of(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities that log-odds of any size and shape stand for."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * log_odds)))
 
 
 def fit_logistic(
@@ -38,7 +43,7 @@ def fit_logistic(
 
     numbers = kept.copy()
     for _ in range(STEPS):
-        chance = 0.5 * (1 + np.tanh(0.5 * rows @ numbers))
+        chance = chance_of(rows @ numbers)
         slope = rows.T @ (weight * (truth - chance)) - RIDGE * (numbers - kept)
         curve = (rows * (weight * chance * (1 - chance))[:, None]).T @ rows + RIDGE * np.eye(len(kept))
         step, share = np.linalg.solve(curve, slope), 1.0

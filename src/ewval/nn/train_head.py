@@ -19,7 +19,7 @@ from typing import Any
 from ewval import __version__
 from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.boosting import Forest
-from ewval.core.errors import EwvalError, UsageError
+from ewval.core.errors import DamagedError, EwvalError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.graph import GRAPH_FORM
 from ewval.nn.fit_head import FittedHead, fit_head
@@ -193,7 +193,7 @@ def _key(volumes: Sequence[LabelledVolume], config: LearnConfig) -> str:
 def _read_forest(path: Path) -> Forest | None:
     try:
         return Forest.from_arrays(read_arrays(path))
-    except (EwvalError, ValueError, KeyError):
+    except (DamagedError, ValueError, KeyError):
         return None  # not there, or cut short by a crash of the machine: it is fitted again
 
 
