@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ewval.core.cube import Sample
-from ewval.core.pooling import pool_packed
-from ewval.core.records import AggregateRecord, TaskRecord
-from ewval.core.segments import touching_pairs
-from ewval.core.split import Split
-from ewval.core.tasks import TaskTable
-from ewval.core.views import VolumeView
+from ewval.core.eyewire.records import AggregateRecord, TaskRecord
+from ewval.core.index.split import Split
+from ewval.core.segments.verdicts import touching_pairs
+from ewval.core.segments.views import VolumeView
+from ewval.core.tasks.samples import Sample
+from ewval.core.tasks.table import TaskTable
+from ewval.core.volumes.pooling import pool_packed
 from ewval.nn.distributed import Team
 from ewval.nn.evaluate import score_parts
 from ewval.nn.evaluation.answerers import guess_of
@@ -31,7 +31,7 @@ from ewval.nn.evaluation.parts import PartFolder
 from ewval.nn.evaluation.summary import summarize
 from ewval.nn.evaluation.tasks import TaskSet
 from ewval.nn.evaluation.totals import Totals
-from ewval.nn.network import Network
+from ewval.nn.networks.network import Network
 from ewval.nn.predict import predict_samples
 from ewval.nn.weights import Model, ModelCard
 

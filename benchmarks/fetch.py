@@ -29,11 +29,11 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
-from ewval.core.download import FILES
-from ewval.core.fetch import FetchRequest, fetch
+from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
+from ewval.core.fetch.download import FILES
+from ewval.core.fetch.run import FetchRequest, fetch
 from ewval.core.folder import DataFolder
-from ewval.core.ledger import Ledger
-from ewval.core.records import AggregateRecord, Bounds, TaskRecord
+from ewval.core.ledger.ledger import Ledger
 from ewval.core.sim.faults import Faults
 from ewval.core.sim.server import WireServer
 

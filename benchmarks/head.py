@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ewval.core.folder import DataFolder
-from ewval.core.graph import build_graph
-from ewval.core.growth import grow
-from ewval.core.objects import survey
-from ewval.core.raw import read_image, read_segmentation
+from ewval.core.forest.candidates import survey
+from ewval.core.forest.growth import grow
+from ewval.core.graph.graph import build_graph
 from ewval.core.sim.sample import generate_cube
+from ewval.core.volumes.raw import read_image, read_segmentation
 from ewval.nn.weights import load_model
 
 RIVAL_SECONDS = 7 * 60

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from ewval.core.folder import DataFolder
-from ewval.core.index import IndexRequest, index
-from ewval.core.ledger import Ledger
-from ewval.core.ragged import offsets_of
-from ewval.core.tasks import TaskTable
+from ewval.core.index.build import IndexRequest, index
+from ewval.core.ledger.ledger import Ledger
+from ewval.core.storage.ragged import offsets_of
+from ewval.core.tasks.table import TaskTable
 
 TASKS, VOLUMES, CELLS, WORKERS = 1_700_000, 56_326, 3_300, 4
 GRID = (17, 90, 55)  # z y x: where Eyewire's 2^8 cubes lie in E2198

@@ -14,9 +14,9 @@ from plain import Inputs, make_inputs, straightforward
 from timing import best_times, count_flops, describe, matmul_rate
 from torch import Tensor
 
-from ewval.nn import fast
 from ewval.nn.devices import pick_device
-from ewval.nn.lwunet import LWUNet
+from ewval.nn.networks import openvino as fast
+from ewval.nn.networks.lwunet import LWUNet
 from ewval.nn.weights import load_model
 
 LOOPS = 4

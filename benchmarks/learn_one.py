@@ -18,17 +18,17 @@ import orjson
 import torch
 from numpy.typing import NDArray
 
-from ewval.core.cube import SampleBuilder
-from ewval.core.downsample import downsample_image, downsample_labels
-from ewval.core.raw import read_image, read_segmentation
-from ewval.core.replies import parse_aggregate, parse_task
-from ewval.core.tasks import TaskTable
-from ewval.nn.architectures import build_network
-from ewval.nn.augment import PLAIN
-from ewval.nn.data import Batch, collate
-from ewval.nn.loss import LossConfig, probability
-from ewval.nn.optimization import OptimizerConfig
-from ewval.nn.train import TrainConfig, Trainer
+from ewval.core.eyewire.replies import parse_aggregate, parse_task
+from ewval.core.tasks.samples import SampleBuilder
+from ewval.core.tasks.table import TaskTable
+from ewval.core.volumes.downsample import downsample_image, downsample_labels
+from ewval.core.volumes.raw import read_image, read_segmentation
+from ewval.nn.data.batches import Batch, collate
+from ewval.nn.networks.architectures import build_network
+from ewval.nn.training.augment import PLAIN
+from ewval.nn.training.loss import LossConfig, probability
+from ewval.nn.training.optimization import OptimizerConfig
+from ewval.nn.training.step import TrainConfig, Trainer
 
 FIB25 = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "fib25"
 LIMIT_CPU_S = 1200.0

@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ewval.core import raw
-from ewval.core.codec import decode_labels, encode
-from ewval.core.downsample import downsample_image, downsample_labels
 from ewval.core.folder import DataFolder
-from ewval.core.pack import pack_volume
-from ewval.core.store import PackedStore
+from ewval.core.volumes import raw
+from ewval.core.volumes.codec import decode_labels, encode
+from ewval.core.volumes.downsample import downsample_image, downsample_labels
+from ewval.core.volumes.pack import pack_volume
+from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import dask_executor, process_pool
 
 T = TypeVar("T")
@@ -210,7 +210,7 @@ REFUSED = """
 import sys, time
 from pathlib import Path
 from ewval.core.errors import DataError
-from ewval.core.raw import read_image, read_segmentation
+from ewval.core.volumes.raw import read_image, read_segmentation
 began = time.perf_counter()
 try:
     (read_image if sys.argv[1] == "image" else read_segmentation)(Path(sys.argv[2]))

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ewval.nn.lwunet import LWUNet
+from ewval.nn.networks.lwunet import LWUNet
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ewval.core.fetch import FetchRequest, fetch
+from ewval.core.fetch.on_disk import LocalData
+from ewval.core.fetch.run import FetchRequest, fetch
 from ewval.core.folder import DataFolder
-from ewval.core.local import LocalData
+from ewval.core.segments.views import VolumeSource
 from ewval.core.sim.server import WireServer
-from ewval.core.store import PackedStore
-from ewval.core.views import VolumeSource
+from ewval.core.volumes.store import PackedStore
 
 EWVAL = [sys.executable, "-m", "ewval", "predict"]
 NOWHERE = ["--api", "http://127.0.0.1:9"]
@@ -188,7 +188,7 @@ def where_time_goes(folder: DataFolder, tasks: Sequence[int], model: str | None)
 
 def resolutions(folder: DataFolder, tasks: Sequence[int], model: str | None) -> None:
     """Print how far verdicts at 64^3 agree with those at full resolution, and what 64^3 cannot see."""
-    from ewval.core.cube import SampleBuilder
+    from ewval.core.tasks.samples import SampleBuilder
     from ewval.nn.predict import predict_samples
     from ewval.nn.weights import load_model
 

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ewval.core.codec import encode
-from ewval.core.cube import Sample, SampleBuilder, nearest_ancestors, shift_between
+from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.folder import DataFolder
-from ewval.core.records import AggregateRecord, Bounds, TaskRecord
-from ewval.core.store import PackedStore
-from ewval.core.tasks import TaskTable
-from ewval.nn.data import SamplerConfig, VolumeSampler
+from ewval.core.tasks.samples import Sample, SampleBuilder, nearest_ancestors, shift_between
+from ewval.core.tasks.table import TaskTable
+from ewval.core.volumes.codec import encode
+from ewval.core.volumes.store import PackedStore
+from ewval.nn.data.batches import SamplerConfig, VolumeSampler
 
 EDGE, STRIDE, RAW = 64, 224, 256
 CACHED_VOLUMES = 64

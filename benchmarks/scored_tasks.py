@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from ewval.core.folder import DataFolder
-from ewval.core.ledger import Ledger
+from ewval.core.index.split import Split, write_split
+from ewval.core.ledger.ledger import Ledger
 from ewval.core.sim.server import WireServer
-from ewval.core.split import Split, write_split
-from ewval.core.task_files import write_task_files
-from ewval.core.tasks import TaskTable, files_of
+from ewval.core.tasks.seed_files import write_task_files
+from ewval.core.tasks.table import TaskTable, files_of
 from ewval.nn.distributed import Team
 from ewval.nn.evaluate import score_parts
 from ewval.nn.evaluation.answerers import Answerer

@@ -14,7 +14,7 @@ from skimage.segmentation import watershed
 
 from ewval.core.sim.exercises import draw_exercises
 from ewval.core.sim.sample import generate_cube
-from ewval.core.sim.style import Style
+from ewval.core.sim.tissue.style import Style
 
 Result = TypeVar("Result")
 TASKS = 500

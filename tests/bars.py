@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ewval.core.codec import encode
 from ewval.core.folder import DataFolder
-from ewval.core.segments import reachable
-from ewval.core.split import Split, write_split
+from ewval.core.forest.model import HeadAnswer
+from ewval.core.index.split import Split, write_split
+from ewval.core.segments.verdicts import reachable
+from ewval.core.volumes.codec import encode
 from ewval.nn.distributed import Team
 from ewval.nn.evaluate import EvalRequest, score_parts
 from ewval.nn.evaluation.answerers import ModelAnswerer
@@ -23,8 +24,7 @@ from ewval.nn.evaluation.output import Run, finish
 from ewval.nn.evaluation.panel import Models, make_panel
 from ewval.nn.evaluation.parts import PartFolder
 from ewval.nn.evaluation.tasks import TaskSet, read_tasks
-from ewval.nn.network import Network
-from ewval.nn.segment_head import HeadAnswer
+from ewval.nn.networks.network import Network
 from ewval.nn.weights import Model, ModelCard
 
 EDGE = 64

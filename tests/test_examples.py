@@ -26,7 +26,7 @@ def environment(tmp_path):
 def model(tmp_path):
     import torch
 
-    from ewval.nn.architectures import build_network
+    from ewval.nn.networks.architectures import build_network
     from ewval.nn.weights import Model, ModelCard, save_model
 
     torch.manual_seed(0)

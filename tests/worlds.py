@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ewval.core.codec import encode
 from ewval.core.errors import MissingError
+from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.folder import DataFolder
-from ewval.core.ledger import Ledger
-from ewval.core.records import AggregateRecord, Bounds, TaskRecord
+from ewval.core.ledger.ledger import Ledger
+from ewval.core.volumes.codec import encode
 
 Pair = tuple[TaskRecord, AggregateRecord | None]
 

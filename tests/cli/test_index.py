@@ -8,8 +8,8 @@ import pytest
 from typer.testing import Result
 
 from ewval.core.folder import DataFolder
-from ewval.core.task_files import write_task_files
-from ewval.core.tasks import TaskTable, files_of
+from ewval.core.tasks.seed_files import write_task_files
+from ewval.core.tasks.table import TaskTable, files_of
 from worlds import make_pair, write_volume, write_world
 
 Cli = Callable[..., Result]

@@ -23,12 +23,12 @@ def model(tmp_path_factory, fetched, world_tasks):
     """A fresh network, small so that an answer takes a tenth of a second, which adds a few segments of the world."""
     import torch
 
-    from ewval.core.cube import SampleBuilder
+    from ewval.core.fetch.on_disk import LocalData
     from ewval.core.folder import DataFolder
-    from ewval.core.local import LocalData
-    from ewval.core.store import PackedStore
-    from ewval.core.views import VolumeSource
-    from ewval.nn.architectures import build_network
+    from ewval.core.segments.views import VolumeSource
+    from ewval.core.tasks.samples import SampleBuilder
+    from ewval.core.volumes.store import PackedStore
+    from ewval.nn.networks.architectures import build_network
     from ewval.nn.predict import predict_samples
     from ewval.nn.weights import Model, ModelCard, save_model
 
@@ -54,7 +54,7 @@ def world_tasks(tiny_world):
 @pytest.fixture(scope="module")
 def fetched(tiny_world, tmp_path_factory, world_tasks):
     """A data folder that holds the whole generated world; copy it before changing it."""
-    from ewval.core.fetch import FetchRequest, fetch
+    from ewval.core.fetch.run import FetchRequest, fetch
     from ewval.core.folder import DataFolder
     from ewval.core.sim.server import WireServer
 
@@ -172,7 +172,7 @@ def test_a_bucket_in_trouble_is_said_with_its_reason(
     cli, model, tiny_world, world_tasks, wire_server, tmp_path, monkeypatch, kind, code, said
 ):
     for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
-        monkeypatch.setattr(f"ewval.core.host.{name}", 0.01)
+        monkeypatch.setattr(f"ewval.core.eyewire.host.{name}", 0.01)
     server = wire_server(tiny_world, faults=Faults(1.0, (kind,), limit=None, hosts=("bucket",)))
     words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})
@@ -275,7 +275,7 @@ def test_a_folder_of_the_seed_system_is_answered_as_it_is(predict, tmp_path):
 
 
 def settle(folder, *tasks):
-    from ewval.core.ledger import Ledger
+    from ewval.core.ledger.ledger import Ledger
 
     with closing(Ledger(folder.ledger)) as ledger:
         for task in tasks:
@@ -384,7 +384,7 @@ def test_nonsense_is_told_also_where_nothing_has_to_be_fetched(
 def test_out_saves_everything_and_the_next_run_goes_on(predict, fetched, world_tasks, tmp_path):
     from PIL import Image
 
-    from ewval.core.nrrd import decode_nrrd
+    from ewval.core.show.nrrd import decode_nrrd
 
     first, second = sorted(world_tasks)[:2]
     out = tmp_path / "out"
@@ -535,7 +535,7 @@ def test_without_neuroglancer_view_is_exit_7_before_any_work(cli, tmp_path):
 def test_more_requests_than_are_made_unasked_are_exit_2(
     cli, model, tiny_world, world_tasks, wire_server, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ewval.core.budget.CONSENT_ABOVE", 100)
+    monkeypatch.setattr("ewval.core.fetch.budget.CONSENT_ABOVE", 100)
     server = wire_server(tiny_world)
     words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})

@@ -14,12 +14,12 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import Result
 
-from ewval.core.codec import encode
 from ewval.core.folder import DataFolder
-from ewval.core.split import read_split
-from ewval.core.tasks import TaskTable
-from ewval.nn.architectures import build_network
+from ewval.core.index.split import read_split
+from ewval.core.tasks.table import TaskTable
+from ewval.core.volumes.codec import encode
 from ewval.nn.card import ModelCard
+from ewval.nn.networks.architectures import build_network
 from ewval.nn.weights import Model, load_model, save_model
 
 Cli = Callable[..., Result]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ewval.core.codec import encode
 from ewval.core.folder import DataFolder
-from ewval.nn.data import Batch
+from ewval.core.volumes.codec import encode
+from ewval.nn.data.batches import Batch
 
 EDGE = 8
 

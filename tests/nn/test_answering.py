@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from ewval.core.cube import SampleBuilder
 from ewval.core.errors import DamagedError, MissingError, UsageError
-from ewval.core.ledger import Ledger
-from ewval.core.local import LocalData
-from ewval.core.store import PackedStore
-from ewval.core.views import VolumeSource, view_volume
+from ewval.core.fetch.on_disk import LocalData
+from ewval.core.ledger.ledger import Ledger
+from ewval.core.segments.views import VolumeSource, view_volume
+from ewval.core.tasks.samples import SampleBuilder
+from ewval.core.volumes.store import PackedStore
 from ewval.nn import answering
 from ewval.nn.answering import Answerer, Failed, Settings, with_small_seed
-from ewval.nn.architectures import build_network
+from ewval.nn.networks.architectures import build_network
 from ewval.nn.predict_run import PredictRequest, PredictRun
 from ewval.nn.reporting import Reporter
 from ewval.nn.shards import Shards, own_device

@@ -11,7 +11,7 @@ import torch
 
 import ewval
 from ewval.core.errors import UsageError
-from ewval.nn.architectures import build_network
+from ewval.nn.networks.architectures import build_network
 from ewval.nn.weights import Model, ModelCard, save_model
 
 README = Path(__file__).resolve().parents[2] / "README.md"

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from ewval.core.boosting import Forest
-from ewval.core.cube import Sample
-from ewval.core.graph import build_graph
-from ewval.core.views import GraphView, VolumeView, view_volume
+from ewval.core.forest.boosting import Forest
+from ewval.core.forest.model import HeadSettings, SegmentHead
+from ewval.core.graph.graph import build_graph
+from ewval.core.segments.views import GraphView, VolumeView, view_volume
+from ewval.core.tasks.samples import Sample
 from ewval.nn.answers import judge, to_document
-from ewval.nn.architectures import build_network
-from ewval.nn.join_rule import JoinRule
+from ewval.nn.joining.rule import JoinRule
 from ewval.nn.looks import ALL_FLIPS, voxel_maps
-from ewval.nn.network import Network
+from ewval.nn.networks.architectures import build_network
+from ewval.nn.networks.network import Network
 from ewval.nn.predict import TaskPrediction, predict_samples
-from ewval.nn.segment_head import HeadSettings, SegmentHead
 from ewval.nn.weights import Model, ModelCard
 
 SEED, NEXT, UNSURE, FAR = 1, 2, 3, 4

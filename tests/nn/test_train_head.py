@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from block_cube import block_cube
-from ewval.core import boosting
-from ewval.core.boosting import BoostingConfig
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
-from ewval.core.graph import build_graph, save_graph
-from ewval.core.split import Split, write_split
-from ewval.core.task_files import write_task_files
-from ewval.core.tasks import TaskTable, files_of
-from ewval.nn import fit_head
-from ewval.nn.head_states import SamplingConfig
-from ewval.nn.head_tuning import Trial
-from ewval.nn.labelled import LabelledVolume
-from ewval.nn.labelled_folder import read_labelled, share_out
-from ewval.nn.learn_head import LearnConfig
+from ewval.core.forest import boosting
+from ewval.core.forest import fit as fit_head
+from ewval.core.forest.boosting import BoostingConfig
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled_folder import read_labelled, share_out
+from ewval.core.forest.learn import LearnConfig
+from ewval.core.forest.states import SamplingConfig
+from ewval.core.forest.tune import Trial
+from ewval.core.graph.graph import build_graph, save_graph
+from ewval.core.index.split import Split, write_split
+from ewval.core.tasks.seed_files import write_task_files
+from ewval.core.tasks.table import TaskTable, files_of
 from ewval.nn.train_head import main
 from ewval.nn.weights import load_model
 from worlds import make_pair, write_volume
@@ -101,7 +101,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
             raise KeyboardInterrupt
         return boosting.fit_forest(*rows, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("ewval.nn.learn_head.fit_forest", stop_at_fourth)
+    monkeypatch.setattr("ewval.core.forest.learn.fit_forest", stop_at_fourth)
     out, whole = tmp_path / "mine.safetensors", tmp_path / "whole" / "mine.safetensors"
     with pytest.raises(KeyboardInterrupt):
         train(folder, out)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from ewval.core.errors import DamagedError, DeviceError, MissingError, UsageError
-from ewval.nn.architectures import build_network, network_config
 from ewval.nn.card import ModelCard, parse_card
-from ewval.nn.lwunet import LWUNet
+from ewval.nn.networks.architectures import build_network, network_config
+from ewval.nn.networks.lwunet import LWUNet
 from ewval.nn.weights import DEFAULT_MODEL, Model, load_model, model_paths, packaged_models, pick_device, save_model
 
 UPSTREAM = Path(__file__).resolve().parents[2] / ".." / "shared" / "reference" / "upstream" / "state_dict.pth"

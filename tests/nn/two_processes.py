@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from ewval.nn.augment import FULL, part
-from ewval.nn.data import Batch
+from ewval.nn.data.batches import Batch
 from ewval.nn.distributed import Team, join_team
-from ewval.nn.loss import LossConfig, LossName
-from ewval.nn.optimization import OptimizerConfig
-from ewval.nn.rsunet import RSUNet, RSUNetConfig
-from ewval.nn.train import TrainConfig, Trainer
+from ewval.nn.networks.rsunet import RSUNet, RSUNetConfig
+from ewval.nn.training.augment import FULL, part
+from ewval.nn.training.loss import LossConfig, LossName
+from ewval.nn.training.optimization import OptimizerConfig
+from ewval.nn.training.step import TrainConfig, Trainer
 
 STEPS = 3
 LOSSES: tuple[LossName, ...] = ("sampled", "bce")

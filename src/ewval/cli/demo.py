@@ -17,8 +17,8 @@ from ewval.cli.output import Output, open_output
 from ewval.cli.progress import progress_bar
 from ewval.core.constants import DEFAULT_DATA, ENV_API, ENV_DEBUG, ENV_TOKEN, ENV_TOKEN_SEED_SYSTEM
 from ewval.core.errors import UsageError
-from ewval.core.files import write_atomically
 from ewval.core.folder import DataFolder
+from ewval.core.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from ewval.core.sim.server import WireServer

@@ -10,7 +10,7 @@ from ewval.cli.output import Output, open_output
 from ewval.core.errors import CredentialError, ServerError
 
 if TYPE_CHECKING:
-    from ewval.core.health import Finding
+    from ewval.core.doctor.health import Finding
 
 
 def doctor(
@@ -26,8 +26,8 @@ def doctor(
     Exit 0 where nothing is broken; a missing token is a warning, and only with a token is the server asked. Otherwise
     4 for a refused token, 5 for a server that cannot be reached, 6 for the rest.
     """
-    from ewval.core import health
-    from ewval.core.credentials import read_token
+    from ewval.core.doctor import health
+    from ewval.core.eyewire.credentials import read_token
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     folder, token = options.data_folder(data), read_token(token_file)
@@ -47,8 +47,8 @@ def doctor(
 
 def _check_server(api: str, token: str | None) -> "tuple[list[Finding], Exit | None]":
     """Return what a single request to the API shows, and the exit code where it failed."""
-    from ewval.core.health import Finding
-    from ewval.core.reach import check_server
+    from ewval.core.doctor.health import Finding
+    from ewval.core.doctor.reach import check_server
 
     if token is None:
         return [], None
@@ -59,7 +59,7 @@ def _check_server(api: str, token: str | None) -> "tuple[list[Finding], Exit | N
 
 
 def _check_networks() -> "list[Finding]":
-    from ewval.core.health import Finding
+    from ewval.core.doctor.health import Finding
 
     try:
         from ewval.nn import health

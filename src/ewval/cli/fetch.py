@@ -12,14 +12,14 @@ from ewval.cli.errors import Exit, describe, exit_code, report
 from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bars
 from ewval.core.constants import DEFAULT_CONTEXT, ENV_CONTACT
-from ewval.core.credentials import read_token
 from ewval.core.errors import ConsentError, UsageError
-from ewval.core.files import write_atomically
+from ewval.core.eyewire.credentials import read_token
 from ewval.core.folder import DataFolder
+from ewval.core.storage.files import write_atomically
 
 if TYPE_CHECKING:
-    from ewval.core.fetch_request import FetchRequest, FetchSummary
-    from ewval.core.plan import Plan
+    from ewval.core.fetch.estimate import Plan
+    from ewval.core.fetch.request import FetchRequest, FetchSummary
 
 SHOWN_FAILURES = 10
 
@@ -51,7 +51,7 @@ def fetch(
     verbose: options.Verbose = False,
 ) -> None:
     """Fetch tasks, their aggregates and ancestors, and the volumes they lie in."""
-    from ewval.core.fetch import FetchRequest, plan_fetch
+    from ewval.core.fetch.run import FetchRequest, plan_fetch
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     if not (task_ids or cell or registry):
@@ -84,7 +84,7 @@ def fetch(
 
 
 def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
-    from ewval.core.fetch import fetch as fetch_all
+    from ewval.core.fetch.run import fetch as fetch_all
 
     try:
         with progress_bars("tasks", "files", quiet=output.quiet) as (tasks, files):

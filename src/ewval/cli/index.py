@@ -11,7 +11,7 @@ from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ewval.core.index import IndexSummary
+    from ewval.core.index.build import IndexSummary
 
 FEW_TASKS = 10
 """With fewer tasks the temperature and the thresholds that val decides on mean little."""
@@ -40,10 +40,10 @@ def index(
     verbose: Verbose = False,
 ) -> None:
     """List the tasks to learn from, and split them into train, val and test."""
-    from ewval.core.consensus import parse_rule
-    from ewval.core.index import IndexRequest
-    from ewval.core.index import index as index_folder
-    from ewval.core.sides import Fractions
+    from ewval.core.index.assignment import Fractions
+    from ewval.core.index.build import IndexRequest
+    from ewval.core.index.build import index as index_folder
+    from ewval.core.tasks.consensus import parse_rule
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     request = IndexRequest(

@@ -15,8 +15,8 @@ from ewval.core.constants import ENV_DEBUG, FACTOR
 from ewval.core.errors import EwvalError
 
 if TYPE_CHECKING:
-    from ewval.core.pack import PackSummary
-    from ewval.core.verify import VerifySummary
+    from ewval.core.volumes.pack import PackSummary
+    from ewval.core.volumes.verify import VerifySummary
     from ewval.core.workers import Failure
 
 
@@ -39,9 +39,9 @@ def pack(
     verbose: Verbose = False,
 ) -> None:
     """Turn raw volumes into the packed ones that everything else reads."""
-    from ewval.core.pack import PackRequest
-    from ewval.core.pack import pack as pack_volumes
-    from ewval.core.verify import verify as verify_volumes
+    from ewval.core.volumes.pack import PackRequest
+    from ewval.core.volumes.pack import pack as pack_volumes
+    from ewval.core.volumes.verify import verify as verify_volumes
     from ewval.core.workers import Workers as Pool
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)

@@ -15,13 +15,13 @@ from ewval.cli.output import open_output
 from ewval.cli.progress import progress_bars
 from ewval.cli.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
-from ewval.core.credentials import read_token
 from ewval.core.errors import EwvalError, UsageError
+from ewval.core.eyewire.credentials import read_token
 from ewval.core.folder import DataFolder
 from ewval.core.progress import Progress
 
 if TYPE_CHECKING:
-    from ewval.core.provision import Fetcher
+    from ewval.core.fetch.provision import Fetcher
     from ewval.nn.answering import Settings
     from ewval.nn.predict_run import PredictRun
     from ewval.nn.reporting import Reporter
@@ -149,13 +149,13 @@ def _reporter(run: "PredictRun") -> "Reporter":
 
 
 def _fetcher(asked: Asked, progress: Progress, files: Progress) -> "Fetcher":
-    from ewval.core.fetch_request import FetchRequest
+    from ewval.core.fetch.request import FetchRequest
 
     # Made at once, so that nonsense in the options is told whether or not anything has to be fetched.
     nothing = FetchRequest(asked.folder, api=asked.api, token=read_token(asked.token_file))
 
     def fetch(tasks: Sequence[int], cells: Sequence[int], context: int) -> Mapping[int, EwvalError]:
-        from ewval.core.fetch import fetch as fetch_all
+        from ewval.core.fetch.run import fetch as fetch_all
 
         request = replace(nothing, tasks=tuple(tasks), cells=tuple(cells), context=context)
         summary = fetch_all(request, progress=progress, files=files)

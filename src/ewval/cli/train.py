@@ -13,7 +13,7 @@ from ewval.core.constants import DEFAULT_CONTEXT, DEFAULT_LOOPS
 from ewval.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from ewval.nn.run import RunRequest, RunSummary
+    from ewval.nn.training.run import RunRequest, RunSummary
 
 INTERRUPTED = 130
 
@@ -77,7 +77,7 @@ def train(
     """Train a network on the data folder's train side; the same command again continues."""
     out = open_output(json=json, quiet=quiet, verbose=verbose)
     request = _request(locals())
-    from ewval.nn.run import train_run
+    from ewval.nn.training.run import train_run
 
     with progress_bar("train", quiet=quiet) as progress:
         summary = train_run(request, progress=progress)
@@ -93,9 +93,9 @@ def _request(chosen: dict[str, Any]) -> "RunRequest":
     Raises:
         UsageError: A value that makes no sense.
     """
-    from ewval.nn.fit import FitPlan
-    from ewval.nn.run import RunRequest
-    from ewval.nn.task_source import SourceRequest
+    from ewval.nn.data.tasks import SourceRequest
+    from ewval.nn.training.fit import FitPlan
+    from ewval.nn.training.run import RunRequest
 
     if chosen["segment_loss"] and not chosen["vary_seed"]:
         raise UsageError("--segment-loss goes with --vary-seed")
@@ -117,7 +117,7 @@ def _request(chosen: dict[str, Any]) -> "RunRequest":
 
 def _patience(chosen: dict[str, Any]) -> int:
     """Return the epochs without gain to wait for; whoever asks for a number of steps gets so many."""
-    from ewval.nn.fit import FitPlan
+    from ewval.nn.training.fit import FitPlan
 
     if chosen["patience"] is not None:
         return int(chosen["patience"])
@@ -125,10 +125,10 @@ def _patience(chosen: dict[str, Any]) -> int:
 
 
 def _train_config(chosen: dict[str, Any]) -> Any:
-    from ewval.nn.augment import FULL, PLAIN, AugmentConfig
-    from ewval.nn.loss import LossConfig
-    from ewval.nn.optimization import OptimizerConfig
-    from ewval.nn.train import TrainConfig
+    from ewval.nn.training.augment import FULL, PLAIN, AugmentConfig
+    from ewval.nn.training.loss import LossConfig
+    from ewval.nn.training.optimization import OptimizerConfig
+    from ewval.nn.training.step import TrainConfig
 
     augments = {
         "none": PLAIN,

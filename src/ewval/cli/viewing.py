@@ -25,7 +25,7 @@ def check_viewer() -> None:
 
 def show_in_viewer(document: Mapping[str, Any], run: "PredictRun") -> None:
     """Open a browser on an answer; return once the user presses Enter or stdin ends."""
-    from ewval.core.neuroglancer_view import open_viewer
+    from ewval.core.show.neuroglancer import open_viewer
 
     viewer = open_viewer(document, run.picture(document["volume"]))  # held until the end: its page goes with it
     message(f"neuroglancer shows task {document['task']} at {viewer}; press Enter to end")

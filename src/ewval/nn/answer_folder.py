@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
 from ewval.core.errors import DamagedError, UsageError
-from ewval.core.files import replacing, write_atomically
-from ewval.core.nrrd import encode_nrrd
-from ewval.core.pictures import Overlay, centre_of, draw_slices
-from ewval.core.voxels import mask_of
+from ewval.core.show.nrrd import encode_nrrd
+from ewval.core.show.slices import Overlay, centre_of, draw_slices
+from ewval.core.storage.arrays import read_arrays, write_arrays
+from ewval.core.storage.files import replacing, write_atomically
+from ewval.core.volumes.voxels import mask_of
 from ewval.nn.answers import Answer, to_document
 
 CODES = {"seed": 1, "add": 2, "maybe": 3, "doubted": 4}

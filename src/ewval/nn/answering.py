@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ewval.core.constants import ELSEWHERE_CONFIDENCE, SEED_CONFIDENCE
-from ewval.core.cube import Sample, SampleBuilder
 from ewval.core.errors import EwvalError, MissingError
-from ewval.core.local import by_volume
-from ewval.core.tasks import TaskTable
-from ewval.core.views import VolumeSource, VolumeView
+from ewval.core.fetch.on_disk import by_volume
+from ewval.core.segments.views import VolumeSource, VolumeView
+from ewval.core.tasks.samples import Sample, SampleBuilder
+from ewval.core.tasks.table import TaskTable
 from ewval.nn.answers import Answer, judge
 from ewval.nn.predict import TaskPrediction, predict_samples
 from ewval.nn.weights import Model

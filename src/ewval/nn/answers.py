@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ewval.core.doubts import Doubt, doubts
-from ewval.core.segments import DECIMALS, SegmentScore, Verdict, agreement, review_priority
+from ewval.core.segments.doubts import Doubt, doubts
+from ewval.core.segments.verdicts import DECIMALS, SegmentScore, Verdict, agreement, review_priority
 from ewval.nn.predict import TaskPrediction
 
 

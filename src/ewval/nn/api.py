@@ -11,12 +11,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ewval.core.constants import CUBE_EDGE, ELSEWHERE_CONFIDENCE, PACKED_EDGE, SEED_CONFIDENCE
-from ewval.core.cube import Sample
-from ewval.core.downsample import downsample_labels
 from ewval.core.errors import UsageError
-from ewval.core.segments import SegmentScore
-from ewval.core.views import GraphView, VolumeView, graph_of_packed, view_volume
-from ewval.nn.data import collate
+from ewval.core.segments.verdicts import SegmentScore
+from ewval.core.segments.views import GraphView, VolumeView, graph_of_packed, view_volume
+from ewval.core.tasks.samples import Sample
+from ewval.core.volumes.downsample import downsample_labels
+from ewval.nn.data.batches import collate
 from ewval.nn.predict import predict_samples
 from ewval.nn.weights import Model, load_model
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ewval.core.constants import DEFAULT_CONTEXT, DEFAULT_LOOPS, FACTOR
 from ewval.core.errors import DamagedError
-from ewval.nn.join_rule import join_rules
+from ewval.nn.joining.rule import join_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ModelCard:
 
     Args:
         name: What the model is called.
-        arch: Its architecture, a name of `ewval.nn.architectures`.
+        arch: Its architecture, a name of `ewval.nn.networks.architectures`.
         loss: What it was trained with; decides how its outputs become probabilities.
         factor: Downsampling factor of its inputs.
         loops: Runs over its own answer.
@@ -26,7 +26,7 @@ class ModelCard:
         maybe_threshold: A segment at least this probable, but below the other, is to be looked at.
         config: Fields of the architecture's configuration.
         head: Configuration of the segment head that stands beside the network, or None.
-        joining: For a network that decides segment by segment: the rules of `ewval.nn.join_rule` for a graph at full
+        joining: For a network that decides segment by segment: the rules of `ewval.nn.joining.rule` for a graph at full
             resolution and in the packed cube. None where voxels are pooled after the last loop.
         description: One plain sentence: what it is good for, and what not.
         data: What it was trained on.

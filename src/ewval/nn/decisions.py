@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.cube import Sample
-from ewval.core.doubts import BLACK_VALUE
-from ewval.core.pooling import Pooling
-from ewval.core.segments import DECIMALS, SegmentScore, SegmentTable, Thresholds, Verdict, decide
-from ewval.core.views import GraphView, Resolution, VolumeView
-from ewval.nn.join_rule import join_rules
-from ewval.nn.joining import Joined, Scene, join, looking
+from ewval.core.segments.doubts import BLACK_VALUE
+from ewval.core.segments.verdicts import DECIMALS, SegmentScore, SegmentTable, Thresholds, Verdict, decide
+from ewval.core.segments.views import GraphView, Resolution, VolumeView
+from ewval.core.tasks.samples import Sample
+from ewval.core.volumes.pooling import Pooling
+from ewval.nn.joining.joining import Joined, Scene, join, looking
+from ewval.nn.joining.rule import join_rules
 from ewval.nn.looks import Flip, VoxelMaps
 from ewval.nn.weights import Model
 

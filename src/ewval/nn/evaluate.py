@@ -31,7 +31,7 @@ from ewval.nn.evaluation.parts import Part, PartFolder
 from ewval.nn.evaluation.request import EvalRequest
 from ewval.nn.evaluation.scoring import COLUMNS, Question, Truth, score_guess
 from ewval.nn.evaluation.tasks import Int64s, TaskSet, read_tasks
-from ewval.nn.train import is_out_of_memory
+from ewval.nn.training.step import is_out_of_memory
 
 __all__ = ["EvalRequest", "Evaluation", "evaluate"]
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
+from ewval.core.doctor.health import Finding
 from ewval.core.errors import EwvalError
-from ewval.core.health import Finding
 from ewval.nn.weights import load_model, packaged_models
 
 

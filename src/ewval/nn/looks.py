@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ewval.core.cube import Sample
-from ewval.nn.data import Batch, collate
-from ewval.nn.loss import probability
+from ewval.core.tasks.samples import Sample
+from ewval.nn.data.batches import Batch, collate
+from ewval.nn.training.loss import probability
 from ewval.nn.weights import Model
 
 Flip = tuple[int, ...]

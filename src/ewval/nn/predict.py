@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ewval.core.cube import Sample
-from ewval.core.segments import SegmentScore, SegmentTable, Thresholds, review_priority
-from ewval.core.views import Resolution, ViewSource, VolumeSource
+from ewval.core.segments.verdicts import SegmentScore, SegmentTable, Thresholds, review_priority
+from ewval.core.segments.views import Resolution, ViewSource, VolumeSource
+from ewval.core.tasks.samples import Sample
 from ewval.nn.decisions import Asked, Decision, Evidence, decide_by_segments, decide_by_voxels
 from ewval.nn.looks import ALL_FLIPS, NO_FLIP, VoxelMaps, voxel_maps
 from ewval.nn.weights import Model
@@ -89,7 +89,7 @@ def predict_samples(
 
     Args:
         model: One model, or several whose segment probabilities are averaged.
-        samples: From `ewval.core.cube.SampleBuilder`; those of one volume in a row are the fastest.
+        samples: From `ewval.core.tasks.samples.SampleBuilder`; those of one volume in a row are the fastest.
         sources: Where the full-resolution segmentations are.
         seeds: From a task to its seed segments; without it, those that the seed mask shows at 64^3.
         loops: Runs of the networks over their own answers; default: as each card says.

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ewval.core.cube import SampleBuilder
 from ewval.core.errors import EwvalError
+from ewval.core.fetch.on_disk import LocalData, by_volume
+from ewval.core.fetch.provision import Fetcher, provide, tasks_of_cells
 from ewval.core.folder import DataFolder
-from ewval.core.local import LocalData, by_volume
 from ewval.core.progress import SILENT, Progress
-from ewval.core.provision import Fetcher, provide, tasks_of_cells
-from ewval.core.store import PackedStore
-from ewval.core.viewer import VolumePicture
-from ewval.core.views import VolumeSource
+from ewval.core.segments.views import VolumeSource
+from ewval.core.show.viewer import VolumePicture
+from ewval.core.tasks.samples import SampleBuilder
+from ewval.core.volumes.store import PackedStore
 from ewval.nn.answer_folder import AnswerFolder
 from ewval.nn.answering import Answerer, Failed, Settings
 from ewval.nn.answers import Answer, to_document

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.errors import UsageError
-from ewval.core.files import write_atomically
-from ewval.core.viewer import TaskPanel, render_report
+from ewval.core.show.viewer import TaskPanel, render_report
+from ewval.core.storage.files import write_atomically
 from ewval.nn.predict_run import Found, PredictRun
 
 OPENED = 24

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from ewval import __version__
-from ewval.core.arrays import read_arrays, write_arrays
-from ewval.core.boosting import Forest
 from ewval.core.errors import DamagedError, EwvalError, UsageError
 from ewval.core.folder import DataFolder
-from ewval.core.graph import GRAPH_FORM
-from ewval.nn.fit_head import FittedHead, fit_head
-from ewval.nn.labelled import LabelledVolume
-from ewval.nn.labelled_folder import read_labelled, share_out
-from ewval.nn.learn_head import LearnConfig
+from ewval.core.forest.boosting import Forest
+from ewval.core.forest.fit import FittedHead, fit_head
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled_folder import read_labelled, share_out
+from ewval.core.forest.learn import LearnConfig
+from ewval.core.graph.graph import GRAPH_FORM
+from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.nn.weights import Model, load_model, save_model
 
 _LOG = logging.getLogger("ewval")

@@ -22,12 +22,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ewval.core.errors import DamagedError, EwvalError, MissingError
-from ewval.core.files import write_atomically
-from ewval.nn.architectures import build_network
+from ewval.core.forest.model import SegmentHead
+from ewval.core.storage.files import write_atomically
 from ewval.nn.card import ModelCard, parse_card
 from ewval.nn.devices import pick_device
-from ewval.nn.network import Network
-from ewval.nn.segment_head import SegmentHead
+from ewval.nn.networks.architectures import build_network
+from ewval.nn.networks.network import Network
 
 __all__ = ["Model", "ModelCard", "load_model", "model_paths", "packaged_models", "pick_device", "save_model"]
 
@@ -109,7 +109,7 @@ def save_model(path: Path, model: Model, *, half: bool = False) -> ModelCard:
     """
     tensors = {f"network.{key}": value for key, value in model.network.state_dict().items()}
     if model.head is not None:
-        tensors |= {f"head.{key}": value for key, value in model.head.tensors().items()}
+        tensors |= {f"head.{key}": torch.from_numpy(value) for key, value in model.head.arrays().items()}
     # Only the network: thresholds of the head's trees must not move.
     stored = {key: _stored(value, half=half and key.startswith("network.")) for key, value in tensors.items()}
     blob = save_tensors(stored, metadata={CARD_KEY: replace(model.card, sha256=None).to_json()})
@@ -180,8 +180,12 @@ def assemble(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -> Mo
         for prefix in ("network.", "head.")
     }
     network = network_from(card, parts["network."], what=what)
-    head = None if card.head is None else SegmentHead.from_tensors(parts["head."], what=what)
+    head = None if card.head is None else SegmentHead.from_arrays(_arrays(parts["head."]), what=what)
     return Model(card, network, head)
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {key: value.numpy() for key, value in tensors.items()}
 
 
 def network_from(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -> Network:

@@ -3,19 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ewval.core.cube import SampleBuilder
-from ewval.core.downsample import downsample_labels
 from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
-from ewval.core.raw import read_image, read_segmentation
+from ewval.core.index.split import read_split
 from ewval.core.sim.exercises import Exercise, draw_exercises
 from ewval.core.sim.lessons import LessonPlan, write_lessons
 from ewval.core.sim.make_lessons import main
 from ewval.core.sim.sample import Cube, generate_cube
-from ewval.core.sim.style import Style
-from ewval.core.split import read_split
-from ewval.core.store import PackedStore
-from ewval.core.tasks import TaskTable
+from ewval.core.sim.tissue.style import Style
+from ewval.core.tasks.samples import SampleBuilder
+from ewval.core.tasks.table import TaskTable
+from ewval.core.volumes.downsample import downsample_labels
+from ewval.core.volumes.raw import read_image, read_segmentation
+from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import Workers
 
 PLAN = LessonPlan(cubes=2, tasks=20, seed=2, magnify=4)

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ewval.core.sim.sample import Cube, generate_cube
-from ewval.core.sim.style import Style, draw_style
+from ewval.core.sim.tissue.style import Style, draw_style
 
 
 @pytest.fixture(scope="module")

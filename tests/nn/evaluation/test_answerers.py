@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bars import ConstantNetwork, LookingHead, ask, bars, brightness, tasks_of
-from ewval.core.graph import build_graph
+from ewval.core.graph.graph import build_graph
 from ewval.nn.evaluation.answerers import AllTouching, SeedAlone
 from ewval.nn.evaluation.evidence import contact_evidence
 from ewval.nn.evaluation.growth import UNTUNED, tune_growth

@@ -23,7 +23,7 @@ from ewval.nn.evaluation.plots import PlotSet
 from ewval.nn.evaluation.report import build_report
 from ewval.nn.evaluation.request import parse_loops, parse_side
 from ewval.nn.evaluation.scoring import COLUMNS, Question, Truth
-from ewval.nn.lwunet import LWUNet, LWUNetConfig
+from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.weights import Model, load_model, save_model
 
 

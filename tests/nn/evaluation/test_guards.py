@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bars import ConstantNetwork, CopyNetwork, LookingHead, LookingNetwork, RowNetwork, ask, tasks_of
-from ewval.core.cube import Sample, SampleBuilder, mask_of
+from ewval.core.evaluation.metrics import segment_metrics
+from ewval.core.tasks.samples import Sample, SampleBuilder, mask_of
 from ewval.nn.card import ModelCard
 from ewval.nn.evaluation.guards import Probe, own_answer, shuffled_image, split_overlap, zeroed_context
-from ewval.nn.metrics import segment_metrics
 
 
 class LeakyBuilder(SampleBuilder):

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import CUBE_EDGE, CUBE_OVERLAP
-from ewval.core.sim.grid import SCALE
 from ewval.core.sim.sample import Cube
+from ewval.core.sim.tissue.grid import SCALE
 from ewval.core.sim.volumes import Ids, SimVolume, make_volume
 
 FROM_FACE = 0.55

@@ -6,23 +6,23 @@ from functools import partial
 
 import numpy as np
 
-from ewval.core.codec import encode
 from ewval.core.constants import CUBE_EDGE, FACTOR
-from ewval.core.downsample import downsample_image, downsample_labels
 from ewval.core.errors import UsageError
-from ewval.core.files import write_atomically
+from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.folder import DataFolder
-from ewval.core.ledger import Ledger
-from ewval.core.pack import pack_volume
+from ewval.core.index.split import Split, write_split
+from ewval.core.ledger.ledger import Ledger
 from ewval.core.progress import SILENT, Progress
-from ewval.core.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.sim.exercises import Exercise, draw_exercises
 from ewval.core.sim.players import ADMIN
 from ewval.core.sim.sample import generate_cube
 from ewval.core.sim.volume_files import write_volume_files
-from ewval.core.split import Split, write_split
-from ewval.core.task_files import write_task_files
-from ewval.core.tasks import TaskTable, files_of
+from ewval.core.storage.files import write_atomically
+from ewval.core.tasks.seed_files import write_task_files
+from ewval.core.tasks.table import TaskTable, files_of
+from ewval.core.volumes.codec import encode
+from ewval.core.volumes.downsample import downsample_image, downsample_labels
+from ewval.core.volumes.pack import pack_volume
 from ewval.core.workers import Done, Workers
 
 NEURITES = 1_000_000

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ewval.core.constants import CUBE_EDGE
-from ewval.core.sim.grid import SCALE, repeated
-from ewval.core.sim.microscope import expose, photograph
-from ewval.core.sim.oversegment import boundary_evidence, segment
-from ewval.core.sim.style import Style, draw_style
-from ewval.core.sim.tissue import make_tissue
+from ewval.core.sim.tissue.grid import SCALE, repeated
+from ewval.core.sim.tissue.microscope import expose, photograph
+from ewval.core.sim.tissue.oversegment import boundary_evidence, segment
+from ewval.core.sim.tissue.style import Style, draw_style
+from ewval.core.sim.tissue.tissue import make_tissue
 
 JPEG_QUALITY = 25
 """Eyewire's writer compresses sections this hard."""

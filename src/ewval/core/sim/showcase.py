@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ewval.core.errors import MissingError
-from ewval.core.pictures import Overlay, draw_slices
-from ewval.core.raw import read_image, read_segmentation
+from ewval.core.show.slices import Overlay, draw_slices
 from ewval.core.sim.writing import TRUTH
+from ewval.core.volumes.raw import read_image, read_segmentation
 
 LARGEST = 40
 """Segments of an answer that still fits a terminal."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ewval.core.files import write_atomically
 from ewval.core.sim.sample import as_jpeg
 from ewval.core.sim.volumes import Origin
+from ewval.core.storage.files import write_atomically
 
 PRESET = 1
 """Of lzma: segmentations are as good as incompressible beyond it, and it is ten times as fast as the default."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ewval.core.constants import CUBE_EDGE, CUBE_STRIDE
 from ewval.core.progress import SILENT, Progress
 from ewval.core.sim.cells import SimCell, SimTask, trace_cells
-from ewval.core.sim.grid import SCALE, Shape, doubled, repeated
-from ewval.core.sim.microscope import expose, photograph
-from ewval.core.sim.oversegment import Evidence, boundary_evidence, segment
-from ewval.core.sim.style import Style
-from ewval.core.sim.tissue import make_tissue
+from ewval.core.sim.tissue.grid import SCALE, Shape, doubled, repeated
+from ewval.core.sim.tissue.microscope import expose, photograph
+from ewval.core.sim.tissue.oversegment import Evidence, boundary_evidence, segment
+from ewval.core.sim.tissue.style import Style
+from ewval.core.sim.tissue.tissue import make_tissue
 from ewval.core.sim.volumes import Origin, SimVolume, make_volume
 
 Item = TypeVar("Item")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ewval.core.constants import CUBE_EDGE, MOUSE_DATASET
-from ewval.core.files import write_atomically
 from ewval.core.progress import SILENT, Progress
 from ewval.core.sim.cells import SimCell, SimTask
 from ewval.core.sim.players import Verdicts, play
@@ -19,6 +18,7 @@ from ewval.core.sim.volume_files import write_volume_files
 from ewval.core.sim.volumes import Origin, SimVolume
 from ewval.core.sim.wire import BUCKET
 from ewval.core.sim.world import World, side_by_side
+from ewval.core.storage.files import write_atomically
 
 TRUTH = "truth.json"
 REGISTRY = "cells.csv"

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.segments import reachable
-from ewval.core.views import ViewSource
+from ewval.core.segments.verdicts import reachable
+from ewval.core.segments.views import ViewSource
 from ewval.nn.evaluation.evidence import EvidenceCache
 from ewval.nn.evaluation.scoring import Guess, Question, named_segments
 from ewval.nn.predict import TaskPrediction, predict_samples

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.nn.metrics import Floats
+from ewval.core.evaluation.metrics import Floats
 
 RESAMPLES = 2_000
 _BLOCK = 100

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.graph import SegmentGraph
-from ewval.core.views import ViewSource
+from ewval.core.evaluation.metrics import Floats
+from ewval.core.graph.graph import SegmentGraph
+from ewval.core.segments.views import ViewSource
 from ewval.nn.evaluation.scoring import Question
-from ewval.nn.joining import RISE
-from ewval.nn.metrics import Floats
+from ewval.nn.joining.joining import RISE
 
 
 @dataclass(frozen=True, slots=True)

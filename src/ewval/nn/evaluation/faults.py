@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.views import VolumeView
+from ewval.core.segments.views import VolumeView
 
 
 def inject_fault(true: frozenset[int], view: VolumeView, *, seed: tuple[int, ...], key: int) -> frozenset[int] | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.pictures import Overlay, centre_of, draw_slices
-from ewval.core.voxels import mask_of
+from ewval.core.evaluation.metrics import segment_metrics
+from ewval.core.show.slices import Overlay, centre_of, draw_slices
+from ewval.core.volumes.voxels import mask_of
 from ewval.nn.evaluation.answerers import Answerer
 from ewval.nn.evaluation.scoring import Guess, Question, Truth
 from ewval.nn.evaluation.tasks import TaskSet
 from ewval.nn.evaluation.totals import Totals
-from ewval.nn.metrics import segment_metrics
 
 SHOWN = 4
 """Tasks on either side."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.nn.calibration import Calibration, Counts, bin_index
-from ewval.nn.metrics import RATIOS, Floats
+from ewval.core.evaluation.calibration import Calibration, Counts, bin_index
+from ewval.core.evaluation.metrics import RATIOS, Floats
 
 RATIO_COLUMNS = tuple(prefix + name for prefix in ("", "seedless_") for name in RATIOS)
 UNDEFINED = (*RATIO_COLUMNS, "volume_f1")

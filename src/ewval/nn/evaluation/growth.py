@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from ewval.core.evaluation.metrics import segment_metrics
 from ewval.nn.evaluation.answerers import Growth
 from ewval.nn.evaluation.evidence import EvidenceCache
 from ewval.nn.evaluation.scoring import Question, Truth
 from ewval.nn.evaluation.tasks import Int64s, TaskSet
-from ewval.nn.metrics import segment_metrics
 
 TUNING_TASKS = 64
 THRESHOLDS = tuple(np.linspace(-0.6, 0.2, 41).round(2).tolist())

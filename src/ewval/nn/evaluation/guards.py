@@ -7,17 +7,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.cube import Sample, SampleBuilder
-from ewval.core.graph import build_graph
-from ewval.core.subset import with_ancestors
-from ewval.core.tasks import TaskTable
-from ewval.core.views import GraphView, VolumeSource, VolumeView, graph_of_packed
+from ewval.core.evaluation.metrics import Floats, segment_metrics
+from ewval.core.graph.graph import build_graph
+from ewval.core.index.subset import with_ancestors
+from ewval.core.segments.views import GraphView, VolumeSource, VolumeView, graph_of_packed
+from ewval.core.tasks.samples import Sample, SampleBuilder
+from ewval.core.tasks.table import TaskTable
 from ewval.nn.card import ModelCard
 from ewval.nn.evaluation.answerers import Answerer, ModelAnswerer
 from ewval.nn.evaluation.bootstrap import ClusterSums, interval, resampled_means
 from ewval.nn.evaluation.scoring import Question, Truth
 from ewval.nn.evaluation.tasks import Int64s, TaskSet
-from ewval.nn.metrics import Floats, segment_metrics
 
 State = Literal["pass", "fail", "inconclusive"]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 import ewval
 from ewval.core.errors import MissingError
-from ewval.core.files import replacing, write_atomically
 from ewval.core.progress import SILENT, Progress
+from ewval.core.storage.files import replacing, write_atomically
 from ewval.nn.card import ModelCard
 from ewval.nn.evaluation.gallery import best_tasks, exhibits, worst_tasks
 from ewval.nn.evaluation.guards import (

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.arrays import read_arrays, write_arrays
 from ewval.core.errors import DamagedError
-from ewval.core.files import write_atomically
+from ewval.core.evaluation.metrics import Floats
+from ewval.core.storage.arrays import read_arrays, write_arrays
+from ewval.core.storage.files import write_atomically
 from ewval.nn.evaluation.gathered import Gathered
-from ewval.nn.metrics import Floats
 
 _ID_COLUMNS = ("tasks", "cells", "groups", "volumes")
 

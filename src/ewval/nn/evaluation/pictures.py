@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.evaluation.metrics import Floats
 from ewval.nn.evaluation.gathered import RATIO_COLUMNS
 from ewval.nn.evaluation.scoring import COLUMN
-from ewval.nn.metrics import Floats
 
 Counts = NDArray[np.int64]
 

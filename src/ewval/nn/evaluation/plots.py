@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ewval.nn.calibration import Calibration
+from ewval.core.evaluation.calibration import Calibration
 from ewval.nn.evaluation.drawing import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, RED, Plot, Rendered
 from ewval.nn.evaluation.gathered import RATIO_COLUMNS
 from ewval.nn.evaluation.pictures import RATIO_BINS, SCATTERS, VOLUME_DECADES, Scatter

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ewval.core.pictures import COLOURS
+from ewval.core.show.slices import COLOURS
 from ewval.nn.evaluation.drawing import Rendered
 from ewval.nn.evaluation.gallery import Exhibit
 from ewval.nn.evaluation.page import page, picture, table, tile

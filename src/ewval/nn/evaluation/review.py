@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.nn.metrics import Floats
+from ewval.core.evaluation.metrics import Floats
 
 FIRST_SHARE = 0.1
 """The part of the queue that people look at."""

@@ -7,14 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.cube import Sample
-from ewval.core.segments import expected_wrong_voxels, review_priority
-from ewval.core.views import VolumeView
+from ewval.core.evaluation.calibration import Calibration, bin_index, ece
+from ewval.core.evaluation.metrics import (
+    COUNTS,
+    RATIOS,
+    Floats,
+    Mask,
+    cross_entropy,
+    near_surface,
+    segment_metrics,
+    voxel_metrics,
+)
+from ewval.core.segments.verdicts import expected_wrong_voxels, review_priority
+from ewval.core.segments.views import VolumeView
+from ewval.core.tasks.samples import Sample
 from ewval.nn.answers import judge
-from ewval.nn.calibration import Calibration, bin_index, ece
 from ewval.nn.evaluation.faults import inject_fault
 from ewval.nn.evaluation.gathered import DARKNESS_BINS, RATIO_COLUMNS, UNCERTAINTY_BINS, UNDEFINED, Gathered
-from ewval.nn.metrics import COUNTS, RATIOS, Floats, Mask, cross_entropy, near_surface, segment_metrics, voxel_metrics
 from ewval.nn.predict import TaskPrediction
 
 COUNT_COLUMNS = tuple(prefix + name for prefix in ("count_", "count_seedless_") for name in COUNTS)

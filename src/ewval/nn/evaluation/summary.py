@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from ewval.core.evaluation.metrics import aggregate_metrics
 from ewval.nn.evaluation.bootstrap import ClusterSums, interval, resampled_means, resampled_sums
 from ewval.nn.evaluation.gathered import RATIO_COLUMNS, UNDEFINED
 from ewval.nn.evaluation.review import DOUBTED_SHARE, auroc, found_first
 from ewval.nn.evaluation.scoring import COLUMN, COUNT_COLUMNS, SEGMENT_COLUMNS, TOLERANT_COLUMNS
 from ewval.nn.evaluation.totals import Totals
-from ewval.nn.metrics import aggregate_metrics
 
 MEANS = (*RATIO_COLUMNS, *TOLERANT_COLUMNS)
 HEADLINE = "volume_f1"

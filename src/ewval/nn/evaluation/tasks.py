@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.cube import Sample, SampleBuilder
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
-from ewval.core.split import Split, read_split, split_path
-from ewval.core.store import PackedStore
-from ewval.core.tasks import TaskTable
-from ewval.core.views import VolumeSource
+from ewval.core.index.split import Split, read_split, split_path
+from ewval.core.segments.views import VolumeSource
+from ewval.core.tasks.samples import Sample, SampleBuilder
+from ewval.core.tasks.table import TaskTable
+from ewval.core.volumes.store import PackedStore
 from ewval.nn.evaluation.request import Side
 from ewval.nn.evaluation.scoring import Question, Truth
 

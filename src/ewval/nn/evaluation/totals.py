@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.evaluation.metrics import Floats
 from ewval.nn.evaluation.bootstrap import ClusterSums
 from ewval.nn.evaluation.gathered import Gathered
 from ewval.nn.evaluation.parts import Part
 from ewval.nn.evaluation.pictures import Pictures
 from ewval.nn.evaluation.scoring import COLUMN, COLUMNS
-from ewval.nn.metrics import Floats
 
 KEPT = ("extend", "volume_f1", "wrong_voxels", "review_priority", "trace_priority", "faulty_trace_priority")
 """Columns that are kept task by task, because ranking needs them: 48 bytes a task."""

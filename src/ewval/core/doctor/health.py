@@ -1,0 +1,130 @@
+"""Whether this installation and this data folder are in order, and how to mend what is not."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from ewval.core.errors import DamagedError, UsageError
+from ewval.core.folder import DataFolder
+from ewval.core.ledger.ledger import Ledger
+
+State = Literal["ok", "warning", "problem"]
+PACKAGES = (
+    *("torch", "numpy", "scipy", "scikit-image", "safetensors", "matplotlib", "pillow", "simplejpeg"),
+    *("aiohttp", "aiolimiter", "stamina", "orjson", "pydantic", "platformdirs", "typer", "rich"),
+)
+EXTRAS = {"cluster": "distributed", "fast": "openvino", "tb": "tensorboard", "view": "neuroglancer"}
+LOW_DISK_BYTES = 20 * 10**9
+"""The packed data set takes 14 GB; what is being downloaded comes on top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `detail` says what was seen, `fix` what to do about it."""
+
+    name: str
+    state: State
+    detail: str
+    fix: str = ""
+
+    def __post_init__(self) -> None:
+        if self.state != "ok" and not self.fix:
+            raise ValueError(f"finding {self.name!r} names a problem without its fix")
+
+
+def check_versions() -> Iterator[Finding]:
+    """Yield the versions of Python and of the packages that ewval needs, and which extras are there."""
+    yield Finding("python", "ok", sys.version.split()[0])
+    for package in PACKAGES:
+        version = _version(package)
+        if version is None:
+            yield Finding(package, "problem", "not installed", f"pip install {package}")
+        else:
+            yield Finding(package, "ok", version)
+    installed = [extra for extra, package in EXTRAS.items() if _version(package)]
+    yield Finding("extras", "ok", ", ".join(installed) or "none installed (cluster, fast, tb, view)")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_disk(folder: DataFolder) -> Finding:
+    """Return how much room the data folder's disk has."""
+    existing = next(path for path in (folder.root.absolute(), *folder.root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 1e9:.0f} GB free at {existing}"
+    if free < LOW_DISK_BYTES:
+        return Finding("disk", "warning", detail, "free some room, or fetch with --pack --drop-raw (14 GB, not 500)")
+    return Finding("disk", "ok", detail)
+
+
+def check_token(token: str | None) -> Finding:
+    """Return whether a token is set; its value is shown nowhere."""
+    if token:
+        return Finding("token", "ok", "set")
+    return Finding(
+        "token",
+        "warning",
+        "none set, so nothing can be fetched",
+        "ask Eyewire for API access (support@eyewire.org, or a developer in the game's chat), then set EWVAL_TOKEN "
+        "to the access token, or write it to a file and use --token-file",
+    )
+
+
+def check_folder(folder: DataFolder) -> Iterator[Finding]:
+    """Yield the state of each part of the data folder; a folder that is not there yet is no problem."""
+    if not folder.root.is_dir():
+        yield Finding("data folder", "ok", f"{folder.root} does not exist yet; `ewval fetch` makes it")
+        return
+    raw, packed = (_count(folder.root / name) for name in ("raw", "images"))
+    yield Finding("data folder", "ok", f"{folder.root}: {raw} raw and {packed} packed volumes")
+    if folder.ledger.exists():
+        yield _check_ledger(folder.ledger)
+    for path in (folder.task_vol, folder.task_data, folder.split):
+        if path.exists():
+            yield _check_json(path)
+    unpaired = _names(folder.root / "images") ^ _names(folder.root / "segmentation")
+    if unpaired:
+        detail = f"{len(unpaired)} have only an image or only a segmentation, such as {min(unpaired)}"
+        yield Finding("packed volumes", "problem", detail, "run `ewval pack` again")
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+
+
+def _count(folder: Path) -> int:
+    return len(_names(folder))
+
+
+def _check_ledger(path: Path) -> Finding:
+    try:
+        with closing(Ledger.open_existing(path)) as ledger:
+            states = ledger.count_tasks()
+    except DamagedError as error:
+        fix = f"move {path} away and run `ewval fetch` again; complete files are not fetched twice"
+        return Finding("ledger", "problem", str(error), fix)
+    except UsageError as error:
+        return Finding("ledger", "problem", str(error), "see that you may read it and that no other program holds it")
+    counts = ", ".join(f"{count} {state}" for state, count in states.items()) or "no tasks"
+    if states.get("failed"):
+        return Finding("ledger", "warning", counts, "run the same `ewval fetch` again; failed.txt says why each failed")
+    return Finding("ledger", "ok", counts)
+
+
+def _check_json(path: Path) -> Finding:
+    try:
+        json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        return Finding(path.name, "problem", f"cannot be read: {error}", "run `ewval index` again")
+    return Finding(path.name, "ok", f"{path.stat().st_size / 1e6:.1f} MB")

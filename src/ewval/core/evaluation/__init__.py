@@ -1,0 +1,1 @@
+"""Evaluation: scores, calibration, baselines, guards, and the report."""

@@ -1,0 +1,1 @@
+"""Eyewire's API and bucket: asked with care, read leniently into frozen values."""

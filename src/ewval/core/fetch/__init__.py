@@ -1,0 +1,1 @@
+"""Fetching: from what is asked for to whole files on disk."""

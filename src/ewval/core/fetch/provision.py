@@ -1,0 +1,99 @@
+"""Before tasks are answered: what is missing is fetched and packed, and what cannot be had is named."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ewval.core.errors import DataError, EwvalError
+from ewval.core.fetch.on_disk import LocalData
+from ewval.core.progress import SILENT, Progress
+from ewval.core.volumes.pack import PackRequest, pack
+from ewval.core.workers import Workers
+
+Fetcher = Callable[[Sequence[int], Sequence[int], int], Mapping[int, EwvalError] | None]
+"""Fetches tasks and cells with so many ancestors; returns what went wrong with volumes, by id.
+
+It raises where nothing at all could be had, or it was given up.
+"""
+ALONE = 2
+"""Up to so many volumes are packed in this process: starting others would take longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """What can be answered, in the order asked, and why the rest cannot: tasks, or cells, by id."""
+
+    tasks: tuple[int, ...]
+    failed: dict[int, EwvalError]
+
+
+def tasks_of_cells(local: LocalData, cells: Sequence[int], *, fetch: Fetcher) -> Provision:
+    """Return the tasks of `cells`, fetching those cells that were never asked for, and why a cell has none."""
+    unknown = [cell for cell in cells if local.tasks_of_cell(cell) is None]
+    reason: EwvalError | None = None
+    if unknown:
+        try:
+            fetch([], unknown, local.context)
+        except EwvalError as error:
+            reason = None if isinstance(error, DataError) else error  # said about one cell of several
+    found = {cell: local.tasks_of_cell(cell) for cell in cells}
+    failed = {cell: reason or local.absence_of_cell(cell) for cell, tasks in found.items() if tasks is None}
+    return Provision(tuple(dict.fromkeys(task for tasks in found.values() for task in tasks or ())), failed)
+
+
+def provide(local: LocalData, tasks: Sequence[int], *, fetch: Fetcher, progress: Progress = SILENT) -> Provision:
+    """Bring `tasks`, their ancestors and volumes into the data folder, as far as they can be had.
+
+    Args:
+        local: The data folder.
+        tasks: What is asked for.
+        fetch: Fetches what is missing.
+        progress: Told of the packing.
+    """
+    failed = _fetched(local, local.to_fetch(tasks), fetch=fetch)
+    failed |= _packed(local, [task for task in tasks if task not in failed], progress=progress)
+    return Provision(tuple(task for task in tasks if task not in failed), failed)
+
+
+def _fetched(local: LocalData, missing: Sequence[int], *, fetch: Fetcher) -> dict[int, EwvalError]:
+    """Fetch; return the tasks that still cannot be answered.
+
+    Where the fetch as a whole failed, a task of which anything is missing has failed with it: without its ancestors it
+    would be answered, but not as it would be the next time.
+    """
+    if not missing:
+        return {}
+    try:
+        of_volumes = fetch(missing, [], local.context) or {}
+    except EwvalError as error:
+        return {task: _reason(local, task, error) for task in local.to_fetch(missing, again=False)}
+    answerable = {task: local.can_answer(task) for task in missing}
+    return {
+        task: _reason(local, task, of_volumes.get(local.volume_of(task) or 0))
+        for task, is_there in answerable.items()
+        if not is_there
+    }
+
+
+def _reason(local: LocalData, task: int, error: EwvalError | None) -> EwvalError:
+    """Return why a task is not there: `error`, or what the ledger knows where that was said about other data."""
+    if error is not None and not isinstance(error, DataError):
+        return error
+    absence = local.absence(task)
+    return absence if absence.hint or error is None else error
+
+
+def _packed(local: LocalData, tasks: Sequence[int], *, progress: Progress) -> dict[int, EwvalError]:
+    volumes = local.volumes_to_pack(tasks)
+    if not volumes:
+        return {}
+    workers = Workers(count=1 if len(volumes) <= ALONE else None)
+    summary = pack(PackRequest(local.folder, volumes=volumes, workers=workers), progress=progress)
+    reasons = {failure.item: failure.error for failure in summary.failed}
+    failed: dict[int, EwvalError] = {}
+    for task in tasks:
+        error = reasons.get(local.volume_of(task) or 0)
+        if isinstance(error, EwvalError):
+            failed[task] = error
+        elif error is not None:
+            raise error
+    return failed

@@ -1,0 +1,106 @@
+"""Cubes whose neurons are known, as the segment head learns from them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.graph.graph import SegmentGraph
+
+__all__ = ["LabelledVolume", "known_pairs", "surroundings_of"]
+
+UNKNOWN = -1
+NONE = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledVolume:
+    """One cube with the answers of its tasks.
+
+    Args:
+        name: To tell cubes and data sets apart; what stands before `/` is the data set.
+        graph: Its segments and contacts.
+        cells: From each cell to its segments (rows of the graph), all of them.
+        seeds: From each cell to the seeds that its tasks start from; a seed that is all of the cell is one with nothing
+            to add.
+        withheld: Segments (rows of the graph) that nothing is learned from, see `surroundings_of`.
+        weight: Of its examples in learning.
+        validates: Whether settings are chosen on its cells, too. Generated cubes teach, but what they would choose is
+            good for generated tissue.
+    """
+
+    name: str
+    graph: SegmentGraph
+    cells: Mapping[int, NDArray[np.int64]]
+    seeds: Mapping[int, tuple[NDArray[np.int64], ...]]
+    withheld: NDArray[np.int64] = field(default_factory=lambda: NONE)
+    weight: float = 1.0
+    validates: bool = True
+
+    @property
+    def dataset(self) -> str:
+        """The data set that the cube comes from."""
+        return self.name.split("/", maxsplit=1)[0]
+
+    @property
+    def id(self) -> int:
+        """The id of the cube."""
+        return int(self.name.rsplit("/", maxsplit=1)[1])
+
+    @property
+    def is_withheld(self) -> NDArray[np.bool_]:
+        """Whether each segment is withheld, bool[n]."""
+        mask = np.zeros(len(self.graph.ids), dtype=bool)
+        mask[self.withheld] = True
+        return mask
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """The cell that each segment belongs to, int64[n]; -1 where none is known."""
+        owner = np.full(len(self.graph.ids), UNKNOWN, dtype=np.int64)
+        for cell, rows in self.cells.items():
+            owner[rows] = cell
+        return owner
+
+    def without(self, cells: Collection[int]) -> "LabelledVolume":
+        """Return the volume without `cells`, their surroundings withheld: these cells are held out."""
+        left = {cell: rows for cell, rows in self.cells.items() if cell not in cells}
+        seeds = {cell: seeds for cell, seeds in self.seeds.items() if cell not in cells}
+        held_out = [rows for cell, rows in self.cells.items() if cell in cells]
+        return replace(self, cells=left, seeds=seeds).withholding(held_out)
+
+    def withholding(self, held_out: Sequence[NDArray[np.int64]]) -> "LabelledVolume":
+        """Return the volume with the surroundings of held-out cells withheld, given as rows of the graph."""
+        known = np.concatenate([NONE, *self.cells.values()])
+        rows = np.setdiff1d(np.concatenate([NONE, *held_out]), known)
+        around = surroundings_of(rows, self.graph, known=known)
+        return replace(self, withheld=np.union1d(self.withheld, around))
+
+
+def surroundings_of(rows: NDArray[np.int64], graph: SegmentGraph, *, known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what to withhold while `rows`, segments of held-out cells, are to be asked for later.
+
+    These and all that touch them, but for the `known` segments of other cells. Were they examples of what is foreign to
+    the cells learned from, the segments themselves would be learned by heart as foreign, and the held-out cells would
+    do worse than cells of a cube never seen; were only `rows` left out, their neighbours alone would, and they would do
+    better.
+    """
+    is_held = np.zeros(len(graph.ids), dtype=bool)
+    is_held[rows] = True
+    is_held[graph.pairs[is_held[graph.pairs].any(axis=1)].ravel()] = True
+    is_held[known] = False
+    return np.flatnonzero(is_held)
+
+
+def known_pairs(volume: LabelledVolume) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the pairs that the volume's cells tell something about, and whether both segments are one cell.
+
+    A pair counts if one of its segments belongs to a cell and none is withheld: what is held out is neither a positive
+    nor a negative example.
+    """
+    owner = volume.owner
+    one, other = volume.graph.pairs.T
+    usable = ~volume.is_withheld[volume.graph.pairs].any(axis=1)
+    chosen = np.flatnonzero(usable & ((owner[one] != UNKNOWN) | (owner[other] != UNKNOWN)))
+    return chosen, owner[one[chosen]] == owner[other[chosen]]

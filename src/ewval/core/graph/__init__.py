@@ -1,0 +1,1 @@
+"""The supervoxel graph: segments, contacts, and what is measured of each."""

@@ -1,0 +1,122 @@
+"""The shape of the contacts between segments, and of the segments around them: does one continue the other?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.graph.contacts import PAD, Contacts, Padded
+
+__all__ = ["Depth", "Place", "depth_map", "locate", "shape_evidence"]
+
+INSIDE_DEPTHS = (4, 8, 16)
+THICKNESS_DEPTHS = (4, 8)
+HALF = 2
+"""Thickness is measured on every second voxel."""
+LEAST_VARIANCE = 1 / 12
+"""Variance of a place within one voxel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where each contact lies and how it faces.
+
+    Args:
+        centre: float64[m, 3], mean place of its faces, z y x in voxels of the cube.
+        variances: float64[m, 3], of the faces' places along their own main axes, ascending.
+        normal: float64[m, 3], unit vector towards the first segment.
+        flatness: float64[m] in [0, 1]: 1 where all faces look the same way, 0 for a closed surface.
+    """
+
+    centre: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    normal: NDArray[np.float64]
+    flatness: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How deep inside its segment each second voxel lies, float32 [z / 2, y / 2, x / 2], in voxels."""
+
+    values: NDArray[np.float32]
+
+    def at(self, padded: Padded, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the depth at flat padded places, those in the margin as at the edge."""
+        coordinates = np.unravel_index(places, padded.labels.shape)
+        index = [np.clip((c - PAD) // HALF, 0, n - 1) for c, n in zip(coordinates, self.values.shape, strict=True)]
+        return np.asarray(self.values[tuple(index)], dtype=np.float32)
+
+
+def depth_map(padded: Padded) -> Depth:
+    """Return how far each second voxel is from another segment, in chessboard steps."""
+    labels = padded.cube[::HALF, ::HALF, ::HALF]
+    edge = np.zeros(labels.shape, dtype=bool)
+    for axis in range(3):
+        along, mark = np.moveaxis(labels, axis, 0), np.moveaxis(edge, axis, 0)
+        differs = along[1:] != along[:-1]
+        mark[1:] |= differs
+        mark[:-1] |= differs
+    if not edge.any():
+        return Depth(np.full(labels.shape, max(labels.shape), dtype=np.float32))
+    from scipy import ndimage  # a seventh of predict's start, where the graph of a volume is kept already
+
+    steps = ndimage.distance_transform_cdt(~edge, "chessboard")
+    return Depth((np.asarray(steps) * HALF).astype(np.float32))
+
+
+def locate(padded: Padded, contacts: Contacts) -> Place:
+    """Return where each contact lies and how it faces."""
+    coordinates = np.unravel_index(contacts.low, padded.labels.shape)
+    sign = np.sign(contacts.inward)
+    places = [c - PAD - 0.5 * sign * (contacts.axis == i) for i, c in enumerate(coordinates)]
+    centre = np.stack([contacts.mean(p) for p in places], axis=1)
+    offsets = [p - centre[contacts.pair, i] for i, p in enumerate(places)]
+    spread = np.array([[contacts.mean(a * b) for b in offsets] for a in offsets]).transpose(2, 0, 1)
+    variances = np.maximum(np.linalg.eigvalsh(spread) + LEAST_VARIANCE, LEAST_VARIANCE)
+    facing = np.stack([contacts.mean(sign * (contacts.axis == i)) for i in range(3)], axis=1)
+    flatness = np.linalg.norm(facing, axis=1)
+    return Place(centre, variances, facing / np.maximum(flatness, 1e-3)[:, None], flatness)
+
+
+def shape_evidence(padded: Padded, contacts: Contacts, place: Place, depth: Depth) -> dict[str, NDArray[np.float64]]:
+    """Return named numbers for every pair, float64[m] each, symmetric in its two segments."""
+    least, middle, most = place.variances.T
+    numbers = {
+        "log_area": np.log(contacts.area),
+        "log_projected": np.log1p(contacts.area * place.flatness),
+        "flatness": place.flatness,
+        "log_thickness": np.log(least),
+        "log_elongation": np.log(most / middle),
+        "log_filling": np.log(contacts.area / np.sqrt(middle * most)),
+        "log_thin": np.log(least / most),
+    }
+    return numbers | _insides(padded, contacts) | _thickness(padded, contacts, depth)
+
+
+def _insides(padded: Padded, contacts: Contacts) -> dict[str, NDArray[np.float64]]:
+    """Return the share of faces behind which each segment still goes on some voxels deep."""
+    numbers: dict[str, NDArray[np.float64]] = {}
+    for depth in INSIDE_DEPTHS:
+        one, other = (contacts.mean(inside) for _, inside in _behind(padded, contacts, depth))
+        numbers |= {f"inside_least_{depth}": np.minimum(one, other), f"inside_most_{depth}": np.maximum(one, other)}
+    return numbers
+
+
+def _thickness(padded: Padded, contacts: Contacts, depth: Depth) -> dict[str, NDArray[np.float64]]:
+    """Return how thick both segments are behind the contact: a neck is thick on both sides, a graze is not."""
+    numbers: dict[str, NDArray[np.float64]] = {}
+    for steps in THICKNESS_DEPTHS:
+        behind = _behind(padded, contacts, steps)
+        one, other = (contacts.mean(np.where(inside, depth.at(padded, places), 0)) for places, inside in behind)
+        least = np.minimum(one, other)
+        numbers |= {f"thick_least_{steps}": least, f"thick_most_{steps}": np.maximum(one, other)}
+        numbers[f"thick_relative_{steps}"] = least / np.sqrt(contacts.area)
+    return numbers
+
+
+def _behind(padded: Padded, contacts: Contacts, steps: int) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """Return, for both sides, the places so many steps behind each face, and whether they are in that segment."""
+    labels = padded.labels.reshape(-1)
+    first = contacts.low + contacts.inward * steps
+    second = contacts.high - contacts.inward * steps
+    return [(first, labels[first] == labels[contacts.low]), (second, labels[second] == labels[contacts.high])]

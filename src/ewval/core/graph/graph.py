@@ -1,0 +1,263 @@
+"""A cube as a graph: its segments, which of them touch, and what speaks for two of them being one cell.
+
+Everything here is measured from the image and the over-segmentation alone; no number depends on the absolute
+brightness of a data set, on ids, or on the order of two segments in a pair.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.constants import SEGMENT_ID_COUNT
+from ewval.core.errors import DamagedError
+from ewval.core.graph.contact_image import Brightness, image_evidence, smooth_image
+from ewval.core.graph.contact_shape import Depth, depth_map, locate, shape_evidence
+from ewval.core.graph.contact_windows import WINDOWS, window_evidence
+from ewval.core.graph.contacts import Contacts, Padded, find_contacts, pad_labels
+from ewval.core.storage.arrays import read_arrays, write_arrays
+from ewval.core.volumes.voxels import count_values
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+__all__ = ["GRAPH_FORM", "SIDE_MARGIN", "SegmentGraph", "build_graph", "load_graph", "save_graph"]
+
+GRAPH_FORM = 2
+"""Raised whenever a number here changes its meaning, so that a cached graph is never read as something else."""
+SIDE_MARGIN = 6
+"""A segment reaches a side of the cube if it comes this near: sides may be covered by a few voxels of boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentGraph:
+    """Segments of one cube and their contacts.
+
+    Args:
+        ids: int64[n], ascending.
+        voxels: int64[n].
+        sides: bool[n, 6], whether a segment reaches the side z low, z high, y low, ... of the cube.
+        segment_names: Of the columns of `segments`.
+        segments: float32[n, s], numbers of each segment.
+        pairs: int64[m, 2], positions in `ids` of touching segments, smaller first, ascending.
+        area: float64[m], voxel faces of each contact.
+        evidence_names: Of the columns of `evidence`.
+        evidence: float32[m, e], numbers of each contact, the same if its two segments change places.
+    """
+
+    ids: NDArray[np.int64]
+    voxels: NDArray[np.int64]
+    sides: NDArray[np.bool_]
+    segment_names: tuple[str, ...]
+    segments: NDArray[np.float32]
+    pairs: NDArray[np.int64]
+    area: NDArray[np.float64]
+    evidence_names: tuple[str, ...]
+    evidence: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.evidence.shape != (len(self.pairs), len(self.evidence_names)) or len(self.area) != len(self.pairs):
+            raise ValueError("contacts and their evidence differ in number")
+        if self.segments.shape != (len(self.ids), len(self.segment_names)) or len(self.voxels) != len(self.ids):
+            raise ValueError("segments and their numbers differ in number")
+
+    def rows(self, ids: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the positions of `ids`, those that are not in the cube left out."""
+        place = np.searchsorted(self.ids, ids)
+        known = place < len(self.ids)
+        known[known] = self.ids[place[known]] == np.asarray(ids)[known]
+        return np.asarray(place[known], dtype=np.int64)
+
+
+def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> SegmentGraph:
+    """Return the graph of a cube, at any resolution.
+
+    Args:
+        image: uint8, z y x.
+        labels: uint16, z y x, the same shape; 0 is boundary.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if image.shape != labels.shape:
+        raise ValueError(f"image {image.shape} and labels {labels.shape} differ in shape")
+    counts = count_values(labels, bins=SEGMENT_ID_COUNT)
+    counts[0] = 0
+    ids = np.flatnonzero(counts)
+    table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
+    table[ids] = np.arange(1, len(ids) + 1)
+    rows = np.take(table, labels)
+    padded, brightness = _at_once(lambda: pad_labels(rows), lambda: smooth_image(image, inside=rows > 0))
+    contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded))
+    segments, looks = _at_once(
+        lambda: _segment_numbers(rows, padded, contacts, brightness, depth, voxels=counts[ids]),
+        lambda: image_evidence(padded, contacts, brightness) if len(contacts.pairs) else {},
+    )
+    evidence = _evidence(padded, contacts, brightness, depth, segments=segments, looks=looks)
+    return SegmentGraph(
+        ids=ids.astype(np.int64),
+        voxels=counts[ids].astype(np.int64),
+        sides=_sides(rows, count=len(ids)),
+        segment_names=tuple(segments),
+        segments=_columns(segments, len(ids)),
+        pairs=contacts.pairs,
+        area=contacts.area,
+        evidence_names=tuple(evidence),
+        evidence=_columns(evidence, len(contacts.pairs)),
+    )
+
+
+def save_graph(path: Path, graph: SegmentGraph) -> None:
+    """Write `graph` to `path` (.npz), whole or not at all."""
+    arrays = {f.name: np.asarray(getattr(graph, f.name)) for f in fields(graph)}
+    write_arrays(path, {"form": np.array(GRAPH_FORM), **arrays})
+
+
+def load_graph(path: Path) -> SegmentGraph:
+    """Read what `save_graph` wrote.
+
+    Raises:
+        DamagedError: It is no graph, or one of another form.
+    """
+    try:
+        found: dict[str, Any] = read_arrays(path)
+        if int(found.pop("form")) != GRAPH_FORM:
+            raise DamagedError(f"graph {path}", "it was written by another version of ewval")
+        for key in ("segment_names", "evidence_names"):
+            found[key] = tuple(found[key].tolist())
+        return SegmentGraph(**found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"graph {path}", f"not a segment graph: {error}") from error
+
+
+def _columns(numbers: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.float32]:
+    if not numbers:
+        return np.zeros((count, 0), dtype=np.float32)
+    return np.stack([np.asarray(v, dtype=np.float32) for v in numbers.values()], axis=1)
+
+
+def _sides(rows: NDArray[np.uint16], *, count: int) -> NDArray[np.bool_]:
+    sides = np.zeros((count + 1, 6), dtype=bool)
+    for axis in range(3):
+        along = np.moveaxis(rows, axis, 0)
+        sides[np.unique(along[:SIDE_MARGIN]), 2 * axis] = True
+        sides[np.unique(along[-SIDE_MARGIN:]), 2 * axis + 1] = True
+    return sides[1:]
+
+
+def _segment_numbers(
+    rows: NDArray[np.uint16],
+    padded: Padded,
+    contacts: Contacts,
+    brightness: Brightness,
+    depth: Depth,
+    *,
+    voxels: NDArray[np.int64],
+) -> dict[str, NDArray[np.float64]]:
+    """Return named numbers of every segment, float64[n] each."""
+    count = len(voxels)
+    mean, spread = _brightness_of(rows, brightness, count=count)
+    touching = _per_segment(contacts, contacts.area, count)
+    outer = _outer_faces(padded, count)
+    thickest = _thickest(padded, depth, count)
+    size = voxels.astype(np.float64)
+    return {
+        "log_voxels": np.log(size),
+        "mean": mean,
+        "spread": spread,
+        "log_touching": np.log1p(touching),
+        "log_neighbours": np.log1p(_per_segment(contacts, np.ones(len(contacts.area)), count)),
+        "log_outer": np.log1p(outer),
+        "outer_share": outer / (outer + touching + 1),
+        "thickest": thickest,
+        "slenderness": np.log(size / (thickest + 1) ** 3),
+        "compactness": np.log(size ** (2 / 3) / (touching + outer + 1)),
+    }
+
+
+def _per_segment(contacts: Contacts, values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    return np.asarray(sum(np.bincount(contacts.pairs[:, side], values, minlength=count) for side in range(2)))
+
+
+def _brightness_of(
+    rows: NDArray[np.uint16], brightness: Brightness, *, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and spread over every second voxel along x; a segment that has none there counts as ordinary."""
+    some, bins = rows[:, :, ::2], count + 1
+    inner = brightness.inner[:, :, ::2].astype(np.int32) - round(brightness.median)
+    seen = np.maximum(count_values(some, bins=bins)[1:], 1)
+    mean = count_values(some, bins=bins, weights=inner)[1:] / seen
+    square = count_values(some, bins=bins, weights=inner * inner)[1:] / seen
+    return mean / brightness.spread, np.sqrt(np.maximum(square - mean**2, 0)) / brightness.spread
+
+
+def _outer_faces(padded: Padded, count: int) -> NDArray[np.float64]:
+    """Return how many voxels of each segment lie in the sides of the cube."""
+    sides = [np.take(padded.cube, end, axis=axis).reshape(-1) for axis in range(3) for end in (0, -1)]
+    return np.bincount(np.concatenate(sides), minlength=count + 1)[1:].astype(np.float64)
+
+
+def _thickest(padded: Padded, depth: Depth, count: int) -> NDArray[np.float64]:
+    """Return the greatest depth in each segment, 0 for one that lies between the places where depth is known."""
+    steps = (depth.values / 2).astype(np.int64)
+    levels = int(steps.max(initial=0)) + 1
+    labels = padded.cube[::2, ::2, ::2].astype(np.int64)
+    counts = np.bincount((labels * levels + steps).reshape(-1), minlength=(count + 1) * levels)
+    seen = counts.reshape(count + 1, levels)[1:] > 0
+    return np.asarray(2.0 * np.max(seen * np.arange(levels), axis=1, initial=0))
+
+
+def _evidence(
+    padded: Padded,
+    contacts: Contacts,
+    brightness: Brightness,
+    depth: Depth,
+    *,
+    segments: dict[str, NDArray[np.float64]],
+    looks: dict[str, NDArray[np.float64]],
+) -> dict[str, NDArray[np.float64]]:
+    """Return named numbers of every contact, float64[m] each; `looks` are those that come from the image there."""
+    if not len(contacts.pairs):
+        return {}
+    place, level = locate(padded, contacts), looks["face_mean"]
+    pairs, area = contacts.pairs, contacts.area
+    near, far = (
+        partial(window_evidence, padded, brightness, pairs=pairs, area=area, place=place, level=level, window=window)
+        for window in WINDOWS
+    )
+    (shape, narrow), wide = _at_once(lambda: (shape_evidence(padded, contacts, place, depth), near()), far)
+    return looks | shape | _sides_of_pair(contacts, segments, level=level) | narrow | wide
+
+
+def _at_once(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:
+    """Return what both give, worked out on two cores: numpy lets other threads run while it passes over an array."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(other)
+        return one(), waiting.result()
+
+
+def _sides_of_pair(
+    contacts: Contacts, segments: dict[str, NDArray[np.float64]], *, level: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what the two segments are, and how much of their surface the contact is."""
+    one, other = contacts.pairs.T
+    numbers: dict[str, NDArray[np.float64]] = {}
+    for name, values in segments.items():
+        numbers[f"least_{name}"] = np.minimum(values[one], values[other])
+        numbers[f"most_{name}"] = np.maximum(values[one], values[other])
+    share = [contacts.area / np.expm1(segments["log_touching"][side]) for side in (one, other)]
+    mean, spread = segments["mean"], segments["spread"]
+    return numbers | {
+        "share_least": np.minimum(*share),
+        "share_most": np.maximum(*share),
+        "means_differ": np.abs(mean[one] - mean[other]),
+        "spreads_differ": np.abs(spread[one] - spread[other]),
+        "contact_to_size": np.log(contacts.area) - 2 / 3 * numbers["least_log_voxels"],
+        "below_darker": level - numbers["least_mean"],
+        "below_brighter": level - numbers["most_mean"],
+    }

@@ -1,0 +1,1 @@
+"""Indexing: which tasks are learned from, on which side of a split."""

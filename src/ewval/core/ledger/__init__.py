@@ -1,0 +1,1 @@
+"""What has been fetched, in one SQLite file."""

@@ -1,0 +1,1 @@
+"""Segments of a task: views of a volume, verdicts, doubts, drawn seeds."""

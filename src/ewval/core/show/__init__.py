@@ -1,0 +1,1 @@
+"""Pictures, meshes and files that other programs open."""

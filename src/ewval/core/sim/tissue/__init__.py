@@ -1,0 +1,1 @@
+"""Generated tissue and its image: neurites, membranes, microscope, over-segmentation."""

@@ -1,0 +1,1 @@
+"""Files and arrays on disk: whole or absent, columnar, memory-mapped."""

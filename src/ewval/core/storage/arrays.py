@@ -1,0 +1,43 @@
+"""Named arrays in one file (.npz), whole or not there, and never more than arrays: nothing in it is executed."""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ewval.core.errors import DamagedError
+from ewval.core.storage.files import replacing
+
+__all__ = ["read_arrays", "write_arrays"]
+
+UNREADABLE = (AttributeError, BadZipFile, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, zlib.error)
+"""What numpy raises over files that are no archives of arrays, or damaged ones."""
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def write_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None:
+    """Write `arrays` by name to `path`."""
+    save: Any = np.savez_compressed if compressed else np.savez
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        save(file, **arrays)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return what `write_arrays` wrote.
+
+    Raises:
+        DamagedError: It is not there, cannot be read, or is something else.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except UNREADABLE as error:
+        raise DamagedError(str(path), f"not a file of arrays: {error}") from error
+    # What the archive holds beside arrays comes back as bytes.
+    if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise DamagedError(str(path), f"not a file of arrays: {strange[0]} is none")
+    return arrays

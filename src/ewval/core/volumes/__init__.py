@@ -1,0 +1,1 @@
+"""Volumes: as downloaded, packed, and what their voxels say of their segments."""

@@ -1,0 +1,1 @@
+"""Training of networks: steps, losses, checkpoints, and the run folder."""

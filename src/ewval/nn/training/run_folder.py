@@ -1,0 +1,136 @@
+"""What a training run leaves in its folder, and how it is read back."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import ewval
+from ewval.core.errors import DamagedError, UsageError
+from ewval.core.storage.files import write_atomically
+
+FREE_TO_CHANGE = frozenset({"epochs", "steps", "device", "workers", "patience", "parts", "recompute", "tensorboard"})
+"""Options that may differ when a run is continued: how long and where, not what."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of one run."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """Every effective option, versions and the split's sha256."""
+        return self.root / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A JSON line for each step and each epoch."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint to go on from."""
+        return self.root / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint with the lowest validation loss."""
+        return self.root / "best.pt"
+
+    @property
+    def picture(self) -> Path:
+        """The curves so far."""
+        return self.root / "progress.png"
+
+    @property
+    def model(self) -> Path:
+        """The best weights so far, ready for `--model`."""
+        return self.root / "model.safetensors"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result may depend on."""
+    return {
+        "ewval": ewval.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
+
+
+def write_config(folder: RunFolder, options: Mapping[str, Any]) -> None:
+    """Write config.json: the options and the versions."""
+    document = {**options, "versions": versions()}
+    write_atomically(folder.config, json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
+
+
+def read_config(folder: RunFolder) -> dict[str, Any]:
+    """Return the content of config.json.
+
+    Raises:
+        DamagedError: It is not a JSON object.
+    """
+    try:
+        document = json.loads(folder.config.read_text())
+    except ValueError as error:
+        raise DamagedError(str(folder.config), f"not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise DamagedError(str(folder.config), "not a JSON object")
+    return document
+
+
+def check_same_run(folder: RunFolder, options: Mapping[str, Any]) -> None:
+    """Raise UsageError where the run was begun with other options than `options`, apart from how long and where."""
+    before = read_config(folder)
+    wanted = json.loads(json.dumps(dict(options)))
+    changed = sorted(
+        key for key in wanted if key not in FREE_TO_CHANGE and key in before and before[key] != wanted[key]
+    )
+    if changed:
+        said = ", ".join(f"{key} was {before[key]}, not {wanted[key]}" for key in changed[:4])
+        raise UsageError(f"the run in {folder.root} was begun with other options ({said}); use them, or another --run")
+
+
+class MetricsLog:
+    """metrics.jsonl, opened for appending; lines from after `step` (of a run that was killed) are dropped first."""
+
+    def __init__(self, path: Path, *, step: int) -> None:
+        self.path = path
+        kept = [line for line in read_metrics(path) if line["step"] < step]
+        if path.exists():
+            write_atomically(path, "".join(_line(line) for line in kept).encode())
+        self._stream = path.open("a")
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Append one line."""
+        self._stream.write(_line(values))
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl; a last line that was cut off, and a missing file, count for nothing."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            break
+        lines.append(line)
+    return lines
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, allow_nan=False) + "\n"
