@@ -10,6 +10,7 @@ from ewval.core.constants import ENV_DEBUG
 
 EXAMPLES = [
     (errors.UsageError("--limit must be positive"), Exit.USAGE),
+    (errors.RecipeError("mine.toml", "optimizer.clip", "must be a number"), Exit.USAGE),
     (errors.TokenMissingError(), Exit.CREDENTIAL),
     (errors.TokenRefusedError("https://eyewire.org/1.0/task/1", 403), Exit.CREDENTIAL),
     (errors.UnreachableError("https://eyewire.org", "connection refused"), Exit.SERVER),

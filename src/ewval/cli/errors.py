@@ -71,6 +71,7 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (errors.WorkerDiedError, Exit.UNEXPECTED, "run the same command again with fewer --workers"),
     (errors.ConsentError, Exit.USAGE, "`ewval fetch` shows which with --dry-run, and makes them with --yes"),
     (errors.UsageError, Exit.USAGE, ""),
+    (errors.RecipeError, Exit.USAGE, "docs/training.md lists the keys"),
     (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
 )
 

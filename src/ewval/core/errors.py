@@ -2,6 +2,7 @@
 
     EwvalError
     ├── UsageError             nonsense asked for: an option value, a configuration file
+    ├── RecipeError            a training recipe with a key or value that makes no sense
     ├── ConsentError           more requests than may be made without being told to
     ├── CredentialError        token missing or refused
     │   ├── TokenMissingError
@@ -47,6 +48,18 @@ class UsageError(EwvalError):
 
     def __str__(self) -> str:
         return self.problem
+
+
+@dataclass(eq=False)
+class RecipeError(EwvalError):
+    """A training recipe cannot be used; `key` is such as "optimizer.clip", or empty where all of the file is meant."""
+
+    recipe: str
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (f"recipe {self.recipe}", self.key, self.problem) if part)
 
 
 @dataclass(eq=False)
