@@ -56,10 +56,11 @@ def fetch(
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     if not (task_ids or cell or registry):
         raise UsageError("nothing is asked for: name task ids, --cell ID or --registry CSV")
+    tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
     request = FetchRequest(
         folder=options.data_folder(data),
-        tasks=options.parse_ids(task_ids),
-        cells=options.parse_ids(cell, what="cell id"),
+        tasks=tasks or (),
+        cells=cells or (),
         registries=registry or (),
         context=context,
         metadata_only=metadata_only,
@@ -75,6 +76,9 @@ def fetch(
     )
     if dry_run:
         _show_plan(output, plan_fetch(request))
+        return
+    if not registry and options.hold_nothing(tasks, cells):
+        output.nothing_to_do("the list holds no ids")
         return
     summary = _fetch(output, request)
     _write_failed(request.folder, summary)
@@ -98,9 +102,10 @@ def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
 
 
 def _write_failed(folder: DataFolder, summary: "FetchSummary") -> None:
-    """Leave a file that the next run takes as input, or none."""
+    """Leave a file that the next run takes as input, or none; where there was nothing to do it stays as it is."""
     if not summary.failed:
-        folder.failed.unlink(missing_ok=True)
+        if summary.done or summary.skipped:
+            folder.failed.unlink(missing_ok=True)
         return
     lines = [f"{task}  # {' '.join(reason.split())}" for task, reason in sorted(summary.failed_tasks.items())]
     lines += [f"# cell {item.id}: {' '.join(item.reason.split())}" for item in summary.failed if item.kind == "cell"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ewval.cli.errors import Exit
-from ewval.cli.options import DATA_DEFAULT, Data, Json, Quiet, Verbose, Workers, data_folder, parse_ids
+from ewval.cli.options import DATA_DEFAULT, Data, Json, Quiet, Verbose, Workers, data_folder, hold_nothing, parse_ids
 from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bar
 
@@ -46,6 +46,7 @@ def index(
     from ewval.core.tasks.consensus import parse_rule
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
+    cells = parse_ids(cell, what="cell id")
     request = IndexRequest(
         data_folder(data, must_exist=True),
         split=split,
@@ -55,11 +56,14 @@ def index(
         consensus=parse_rule(consensus),
         min_weight=min_weight,
         keep_empty=keep_empty,
-        cells=tuple(parse_ids(cell, what="cell id")),
+        cells=cells,
         out=None if out is None else data_folder(out).root,
         check_volumes=not skip_volumes,
         workers=workers,
     )
+    if hold_nothing(cells):
+        output.nothing_to_do("the list holds no cell ids")
+        return
     with progress_bar("index", quiet=quiet) as progress:
         summary = index_folder(request, progress=progress)
     _show(output, summary)

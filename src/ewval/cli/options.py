@@ -30,6 +30,11 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes
 Cells = Annotated[list[str] | None, typer.Option("--cell", help="All tasks of a cell.", metavar="ID")]
 TaskIds = Annotated[list[str] | None, typer.Argument(metavar="TASK_ID...|-", help="Task ids; - reads them from stdin.")]
 
+Ids = tuple[int, ...] | None
+"""Ids that were asked for: None where no list was given, empty where the list that was given holds none."""
+LONGEST_ID = len(str(2**63))
+LONGEST_SHOWN = 40
+"""Characters of a wrong id that its message repeats."""
 DATA_DEFAULT = Path(DEFAULT_DATA)
 API_DEFAULT = DEFAULT_API
 
@@ -47,25 +52,38 @@ def data_folder(data: Path, *, must_exist: bool = False) -> DataFolder:
     return DataFolder(data)
 
 
-def parse_ids(words: list[str] | None, *, what: str = "task id") -> list[int]:
+def parse_ids(words: list[str] | None, *, what: str = "task id") -> Ids:
     """Return the ids in `words`, first mention first; `-` stands for those on stdin.
 
     Raises:
-        UsageError: A word is not a positive whole number.
+        UsageError: A word is not a positive whole number, or stdin is to be read and closed.
     """
+    if words is None:
+        return None
     ids: dict[int, None] = {}
-    for word in words or []:
+    for word in words:
         for text in _ids_on_stdin() if word == "-" else [word]:
             ids[_parse_id(text, what=what)] = None
-    return list(ids)
+    return tuple(ids)
+
+
+def hold_nothing(*lists: Ids) -> bool:
+    """Whether lists of ids were given and none of them holds any: there is nothing to do, which is not "all"."""
+    given = [ids for ids in lists if ids is not None]
+    return bool(given) and not any(given)
 
 
 def _ids_on_stdin() -> Iterator[str]:
+    if sys.stdin is None:
+        raise UsageError("- reads ids from stdin, which is closed")
     lines = (line.partition("#")[0].strip() for line in sys.stdin)
     return (text for text in lines if text)
 
 
 def _parse_id(text: str, *, what: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
-        raise UsageError(f"{text!r} is not a {what}: ids are positive whole numbers")
-    return int(text)
+    # Leading zeros are common in lists; int() refuses thousands of digits, so that the length is looked at first.
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdigit() and 0 < len(digits) <= LONGEST_ID and int(digits) < 2**63):
+        shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+        raise UsageError(f"{shown!r} is not a {what}: ids are positive whole numbers")
+    return int(digits)

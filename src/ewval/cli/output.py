@@ -36,6 +36,11 @@ class Output:
         else:
             self.line(text)
 
+    def nothing_to_do(self, reason: str) -> None:
+        """Show that a command which counts its work had none: zeros as JSON, no ids, or one line of text."""
+        counts = {"done": 0, "skipped": 0, "absent": 0, "failed": [], "seconds": 0.0, "bytes": 0}
+        self.result(counts, text=f"nothing to do: {reason}")
+
     def json_line(self, document: Mapping[str, Any]) -> None:
         """Write one JSON document on a line of its own."""
         self.line(json.dumps(document, allow_nan=False))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ewval.cli.errors import Exit, describe, exit_code
-from ewval.cli.options import DATA_DEFAULT, Data, Json, Quiet, Verbose, Workers, data_folder, parse_ids
+from ewval.cli.options import DATA_DEFAULT, Data, Json, Quiet, Verbose, Workers, data_folder, hold_nothing, parse_ids
 from ewval.cli.output import message, open_output
 from ewval.cli.progress import progress_bar
 from ewval.core.constants import ENV_DEBUG, FACTOR
@@ -46,13 +46,17 @@ def pack(
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     folder = data_folder(data, must_exist=True)
+    ids = parse_ids(volume_ids, what="volume id")
     request = PackRequest(
         folder,
-        parse_ids(volume_ids, what="volume id"),
+        ids,
         factor=factor,
         drop_raw=drop_raw,
         workers=Pool(workers, dask),
     )
+    if hold_nothing(ids):
+        output.nothing_to_do("the list holds no volume ids")
+        return
     with progress_bar("pack", quiet=quiet) as progress:
         packed = pack_volumes(request, progress=progress)
     checked = None

@@ -72,8 +72,11 @@ def predict(
     form = _form(json=json, segments=segments, quiet=quiet)
     tasks, cells = _asked_for(task_ids, cell)
     asked = Asked(
-        options.data_folder(data), tasks=tuple(tasks), cells=tuple(cells), out=out, api=api, token_file=token_file
+        options.data_folder(data), tasks=tasks or (), cells=cells or (), out=out, api=api, token_file=token_file
     )
+    if options.hold_nothing(tasks, cells) and not _is_under_torchrun():
+        output.note("ewval: nothing to do: the list holds no ids")
+        return
     presenter = Presenter(output, form, rank=rank, single=asked.is_single)
 
     if view:
@@ -95,16 +98,21 @@ def predict(
     raise typer.Exit(code)
 
 
-def _asked_for(task_ids: list[str] | None, cell: list[str] | None) -> tuple[list[int], list[int]]:
+def _is_under_torchrun() -> bool:
+    """Whether other processes wait for what this one makes of the list, be it empty."""
+    return "RANK" in os.environ
+
+
+def _asked_for(task_ids: list[str] | None, cell: list[str] | None) -> tuple[options.Ids, options.Ids]:
     """Return tasks and cells; nothing in all but the first process of torchrun, which share one stdin.
 
     Raises:
         UsageError: Nothing is asked for, or something that is no id.
     """
     if os.environ.get("RANK", "0") != "0":
-        return [], []
+        return (), ()
     tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
-    if not tasks and not cells:
+    if tasks is None and cells is None:
         raise UsageError("nothing to predict: name TASK_IDs, - to read them from stdin, or --cell ID")
     return tasks, cells
 

@@ -67,7 +67,12 @@ def test_a_file_without_the_columns_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match="it has no column 'Status', 'Tags'"):
         read_registry(registry(tmp_path, "Cell ID,Name,Size\n1,a,5\n"))
     with pytest.raises(DamagedError, match="it has no column"):
-        read_registry(registry(tmp_path, ""))
+        read_registry(registry(tmp_path, "1234\n"))
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\n", HEAD])
+def test_a_file_that_holds_nothing_asks_for_no_cells(tmp_path: Path, text: str) -> None:
+    assert read_registry(registry(tmp_path, text)) == []
 
 
 def test_a_file_that_is_no_text_is_damaged(tmp_path: Path) -> None:

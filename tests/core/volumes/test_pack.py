@@ -44,7 +44,7 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def run(folder: DataFolder, *volumes: int, **options: object) -> PackSummary:
-    return pack(PackRequest(folder, volumes, **({"workers": INLINE} | options)))
+    return pack(PackRequest(folder, volumes or None, **({"workers": INLINE} | options)))
 
 
 def test_packed_volumes_equal_those_of_the_seed_system(folder: DataFolder, raw_volume: Path, tmp_path: Path) -> None:

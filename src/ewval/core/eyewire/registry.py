@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 from ewval.core.errors import DamagedError, MissingError
@@ -106,8 +107,10 @@ def _reason_to_drop(row: RegistryRow, *, mouse: Collection[int], others: Collect
 
 
 def _rows(lines: Iterable[str], path: Path) -> Iterator[RegistryRow]:
-    reader = csv.DictReader(lines, skipinitialspace=True)
-    names = [name.strip() for name in reader.fieldnames or ()]
+    reader = csv.DictReader(dropwhile(str.isspace, lines), skipinitialspace=True)
+    if reader.fieldnames is None:  # an empty list of cells, as a filter leaves it
+        return
+    names = [name.strip() for name in reader.fieldnames]
     if missing := [name for name in COLUMNS if name not in names]:
         raise DamagedError(f"registry {path}", f"it has no column {', '.join(map(repr, missing))}")
     reader.fieldnames = names

@@ -38,7 +38,7 @@ class IndexRequest:
         consensus: The consensus rule.
         min_weight: Tasks with less weight are dropped.
         keep_empty: Whether tasks with an empty answer stay on the test side.
-        cells: Only these cells; empty for all.
+        cells: Only these cells; None for all.
         out: Where a subset folder is written; None indexes the folder itself.
         check_volumes: Whether tasks are held against their packed volumes.
         workers: Threads that decode volumes.
@@ -55,7 +55,7 @@ class IndexRequest:
     consensus: ConsensusRule = field(default_factory=ConsensusRule)
     min_weight: float | None = None
     keep_empty: bool = False
-    cells: tuple[int, ...] = ()
+    cells: tuple[int, ...] | None = None
     out: Path | None = None
     check_volumes: bool = True
     workers: int | None = None
@@ -105,7 +105,7 @@ def index(request: IndexRequest, *, progress: Progress = SILENT) -> IndexSummary
     began = time.monotonic()
     if request.out is not None:
         copy_subset(request.folder, DataFolder(request.out), cells=request.cells)
-        request = replace(request, folder=DataFolder(request.out), out=None, cells=())
+        request = replace(request, folder=DataFolder(request.out), out=None, cells=None)
     source = read_source(request.folder, rule=request.consensus)
     table = source.table
     reasons = _reasons_of_tasks(request, table, source.facts)
@@ -125,7 +125,7 @@ def _reasons_of_tasks(request: IndexRequest, table: TaskTable, facts: Facts) -> 
     if request.min_weight is not None and np.isnan(facts.weight).all():
         raise UsageError("--min-weight: the JSON files hold no weights")
     reasons = {}
-    if request.cells:
+    if request.cells is not None:
         reasons["other_cell"] = ~table.in_cells(request.cells)
     return reasons | reasons_before_decoding(table, facts, min_weight=request.min_weight)
 

@@ -20,8 +20,8 @@ from ewval.core.tasks.table import NONE, TaskTable, files_of
 Int64s = npt.NDArray[np.int64]
 
 
-def copy_subset(source: DataFolder, target: DataFolder, *, cells: tuple[int, ...]) -> None:
-    """Put the tasks of `cells` (empty: all), their ancestors and the packed volumes of both into `target`.
+def copy_subset(source: DataFolder, target: DataFolder, *, cells: tuple[int, ...] | None) -> None:
+    """Put the tasks of `cells` (None: all), their ancestors and the packed volumes of both into `target`.
 
     Packed files are hard links where the file system allows it, copies elsewhere; both are only ever replaced, never
     changed. A target that holds tasks already keeps them.
@@ -31,7 +31,7 @@ def copy_subset(source: DataFolder, target: DataFolder, *, cells: tuple[int, ...
         DamagedError: A file of `source` does not hold what it should.
     """
     table = read_source(source, rule=ConsensusRule("all")).table
-    chosen = table.in_cells(cells) if cells else np.ones(len(table), dtype=bool)
+    chosen = np.ones(len(table), dtype=bool) if cells is None else table.in_cells(cells)
     lineage = with_ancestors(table, chosen)
     target.root.mkdir(parents=True, exist_ok=True)
     for volume in np.unique(table.volume[lineage]).tolist():

@@ -33,14 +33,14 @@ class PackRequest:
 
     Args:
         folder: The data folder.
-        volumes: Volume ids; empty: every raw volume.
+        volumes: Volume ids; None: every raw volume.
         factor: Raw voxels per packed voxel along each edge: 1, 2, 4 or 8.
         drop_raw: Delete what was downloaded of a volume once it is packed.
         workers: Where the volumes are packed.
     """
 
     folder: DataFolder
-    volumes: Sequence[int] = ()
+    volumes: Sequence[int] | None = None
     factor: int = FACTOR
     drop_raw: bool = False
     workers: Workers = field(default_factory=Workers)
@@ -81,7 +81,7 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
     _check_factor(folder, factor=request.factor)
     if request.drop_raw:
         _sweep_dropped(folder)
-    volumes = sorted(set(request.volumes)) or raw_volumes(folder)
+    volumes = raw_volumes(folder) if request.volumes is None else sorted(set(request.volumes))
     call = partial(pack_volume, folder, factor=request.factor, drop_raw=request.drop_raw)
     unfinished = _unfinished(folder, volumes, drop_raw=request.drop_raw)
     results, failed = request.workers.collect(call, unfinished, progress=progress)

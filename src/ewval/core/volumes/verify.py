@@ -26,13 +26,13 @@ class VerifySummary:
 
 def verify(
     folder: DataFolder,
-    volumes: Sequence[int] = (),
+    volumes: Sequence[int] | None = None,
     *,
     factor: int = FACTOR,
     workers: Workers | None = None,
     progress: Progress = SILENT,
 ) -> VerifySummary:
-    """Re-read `volumes`; where none are named, every packed volume and every volume that a task needs.
+    """Re-read `volumes`; None stands for every packed volume and every volume that a task needs.
 
     Raises:
         DamagedError: The ledger or task_vol.json cannot be read.
@@ -40,7 +40,7 @@ def verify(
     """
     began = time.monotonic()
     folder = DataFolder(folder.root.absolute())
-    wanted = sorted(set(volumes) or _all_volumes(folder))
+    wanted = sorted(_all_volumes(folder) if volumes is None else set(volumes))
     call = partial(check_volume, folder, factor=factor)
     whole, failed = (workers or Workers()).collect(call, wanted, progress=progress)
     return VerifySummary(len(whole), failed, time.monotonic() - began)
