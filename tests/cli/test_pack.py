@@ -154,3 +154,17 @@ def test_an_interrupt_ends_with_one_line_and_the_same_command_goes_on(data: Path
     assert "Traceback" not in rest
     assert not list(data.rglob("*.incomplete"))
     assert cli("pack", "--verify", 5, "--workers", 1).exit_code == 0
+
+
+def test_volumes_that_cannot_gain_a_graph_are_counted(cli: Cli, data: Path) -> None:
+    bare = cli("pack", 5, "--no-graph")
+    assert (bare.exit_code, " a graph" in bare.stdout) == (0, False)
+    assert not (data / "graphs").exists()
+    gained = cli("pack", 5)
+    assert gained.stdout.startswith("packed 1 volume, ")
+    assert " MB a graph" in gained.stdout
+    (data / "graphs" / "5.npz").unlink()
+    shutil.rmtree(data / "raw")
+    without = cli("pack")
+    assert (without.exit_code, without.stdout.startswith("nothing to pack")) == (0, True)
+    assert without.stderr.startswith("ewval: volume 5 has neither a segment graph nor raw files to measure it in")

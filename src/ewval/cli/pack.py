@@ -15,8 +15,8 @@ from ewval.core.constants import ENV_DEBUG, FACTOR
 from ewval.core.errors import EwvalError
 
 if TYPE_CHECKING:
-    from ewval.core.volumes.pack import PackSummary
-    from ewval.core.volumes.verify import VerifySummary
+    from ewval.core.packing.pack import PackSummary
+    from ewval.core.packing.verify import VerifySummary
     from ewval.core.workers import Failure
 
 
@@ -30,6 +30,9 @@ def pack(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Pack on the Dask cluster of the scheduler at ADDRESS.")
     ] = None,
+    no_graph: Annotated[
+        bool, typer.Option("--no-graph", help="Do not measure segment graphs, which the default model decides from.")
+    ] = False,
     drop_raw: Annotated[bool, typer.Option("--drop-raw", help="Delete each raw volume once it is packed.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Then re-read every packed file and every task's volume.")
@@ -38,10 +41,10 @@ def pack(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Turn raw volumes into the packed ones that everything else reads."""
-    from ewval.core.volumes.pack import PackRequest
-    from ewval.core.volumes.pack import pack as pack_volumes
-    from ewval.core.volumes.verify import verify as verify_volumes
+    """Turn raw volumes into the packed volumes and segment graphs that everything else reads."""
+    from ewval.core.packing.pack import PackRequest
+    from ewval.core.packing.pack import pack as pack_volumes
+    from ewval.core.packing.verify import verify as verify_volumes
     from ewval.core.workers import Workers as Pool
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
@@ -51,6 +54,7 @@ def pack(
         folder,
         ids,
         factor=factor,
+        graph=not no_graph,
         drop_raw=drop_raw,
         workers=Pool(workers, dask),
     )
@@ -65,6 +69,8 @@ def pack(
             checked = verify_volumes(folder, request.volumes, factor=factor, workers=request.workers, progress=progress)
     failed = _unique([*packed.failed, *(checked.failed if checked else ())])
     output.result(_document(packed, checked, failed), text=_text(packed, checked), ids=packed.done)
+    if packed.without_graph:
+        output.note(f"ewval: {_without_graph(packed)}")
     for failure in failed:
         _report(failure)
     if failed:
@@ -84,6 +90,8 @@ def _document(packed: "PackSummary", checked: "VerifySummary | None", failed: "S
         "failed": [{"id": failure.item, "reason": str(failure.error)} for failure in failed],
         "seconds": round(packed.seconds, 3),
         "bytes": packed.bytes,
+        "graphs": packed.graphs,
+        "without_graph": len(packed.without_graph),
         "volumes_per_s": round(len(packed.done) / packed.seconds, 3) if packed.done else 0.0,
     }
     return document if checked is None else document | {"verified": checked.verified}
@@ -104,8 +112,20 @@ def _packed_text(packed: "PackSummary") -> str:
             return f"nothing to do: {before}"
         return "nothing to pack: there are no raw volumes; `ewval fetch` downloads them"
     line = f"packed {_volumes(len(packed.done))}, {packed.bytes / 1e6:.1f} MB, in {packed.seconds:.1f} s"
+    if packed.graphs:
+        line += f", of which {packed.graph_bytes / packed.graphs / 1e6:.2f} MB a graph"
     line += f"; {before}" if packed.skipped else ""
     return line + (f"; {len(packed.failed)} failed" if packed.failed else "")
+
+
+def _without_graph(packed: "PackSummary") -> str:
+    count, first = len(packed.without_graph), packed.without_graph[0]
+    which = f"volume {first}" if count == 1 else f"{count} volumes, such as {first},"
+    have = "has" if count == 1 else "have"
+    return (
+        f"{which} {have} neither a segment graph nor raw files to measure it in: the default model needs one of them; "
+        "fetch into a new --data folder to get both"
+    )
 
 
 def _volumes(count: int) -> str:

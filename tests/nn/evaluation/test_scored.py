@@ -11,9 +11,9 @@ import pytest
 from ewval.core.eyewire.replies import parse_aggregate, parse_task
 from ewval.core.folder import DataFolder
 from ewval.core.index.split import Split, write_split
+from ewval.core.packing.pack import pack_volume
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
-from ewval.core.volumes.pack import pack_volume
 from ewval.nn.evaluate import score_chunk
 from ewval.nn.evaluation.scoring import COLUMN, named_segments
 from ewval.nn.evaluation.tasks import read_tasks

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ewval.core.errors import DataError, EwvalError
 from ewval.core.fetch.on_disk import LocalData
+from ewval.core.packing.pack import PackRequest, pack
 from ewval.core.progress import SILENT, Progress
-from ewval.core.volumes.pack import PackRequest, pack
 from ewval.core.workers import Workers
 
 Fetcher = Callable[[Sequence[int], Sequence[int], int], Mapping[int, EwvalError] | None]
@@ -87,7 +87,7 @@ def _packed(local: LocalData, tasks: Sequence[int], *, progress: Progress) -> di
     if not volumes:
         return {}
     workers = Workers(count=1 if len(volumes) <= ALONE else None)
-    summary = pack(PackRequest(local.folder, volumes=volumes, workers=workers), progress=progress)
+    summary = pack(PackRequest(local.folder, volumes=volumes, graph=False, workers=workers), progress=progress)
     reasons = {failure.item: failure.error for failure in summary.failed}
     failed: dict[int, EwvalError] = {}
     for task in tasks:

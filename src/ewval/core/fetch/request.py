@@ -27,6 +27,7 @@ class FetchRequest:
         context: Ancestors wanted above each task.
         metadata_only: Leave the volumes out.
         pack: Pack each volume as soon as it is complete.
+        graph: Then measure its segment graph, too.
         drop_raw: Then delete what was downloaded.
         api: Base URL of the API.
         token: Access token; never shown.
@@ -48,6 +49,7 @@ class FetchRequest:
     context: int = DEFAULT_CONTEXT
     metadata_only: bool = False
     pack: bool = False
+    graph: bool = True
     drop_raw: bool = False
     api: str = DEFAULT_API
     token: str | None = field(default=None, repr=False)

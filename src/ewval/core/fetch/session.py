@@ -102,6 +102,7 @@ class Course:
             books,
             folder=request.folder,
             packer=stack.enter_context(one_process()) if request.pack else None,
+            graph=request.graph,
             drop_raw=request.drop_raw,
             progress=self._files,
             budget=self._budget,

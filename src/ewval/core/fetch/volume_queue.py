@@ -13,8 +13,8 @@ from ewval.core.fetch.budget import Budget
 from ewval.core.fetch.download import FILES, Downloader, Unwanted, is_whole
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.schema import NO_OVERLAP
+from ewval.core.packing.pack import pack_volume
 from ewval.core.progress import Progress
-from ewval.core.volumes.pack import pack_volume
 
 IN_FLIGHT = 8
 """Volumes at a time: enough that the first files of one fill the pauses of another."""
@@ -28,6 +28,7 @@ class VolumeQueue:
         books: Where it is written down.
         folder: Where the files are.
         packer: Runs the packing of a complete volume; None leaves volumes as downloaded.
+        graph: Whether packing measures segment graphs.
         drop_raw: Whether packing deletes what was downloaded.
         progress: Told how many files are to come.
         budget: Told of requests that nobody could foresee.
@@ -45,12 +46,13 @@ class VolumeQueue:
         *,
         folder: DataFolder,
         packer: Executor | None,
+        graph: bool,
         drop_raw: bool,
         progress: Progress,
         budget: Budget,
     ) -> None:
         self._downloader, self._books, self._folder = downloader, books, folder
-        self._packer, self._drop_raw = packer, drop_raw
+        self._packer, self._graph, self._drop_raw = packer, graph, drop_raw
         self._progress, self._budget = progress, budget
         self._waiting: deque[int] = deque()
         self._boxes: dict[int, list[Bounds]] = {}
@@ -162,7 +164,7 @@ class VolumeQueue:
     async def _pack(self, volume: int) -> None:
         """Pack a complete volume, where packing was asked for."""
         if self._packer is not None:
-            work = partial(pack_volume, self._folder, volume, drop_raw=self._drop_raw)
+            work = partial(pack_volume, self._folder, volume, graph=self._graph, drop_raw=self._drop_raw)
             try:
                 await asyncio.get_running_loop().run_in_executor(self._packer, work)
             except BrokenExecutor as error:

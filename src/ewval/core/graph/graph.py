@@ -26,7 +26,7 @@ from ewval.core.volumes.voxels import count_values
 A = TypeVar("A")
 B = TypeVar("B")
 
-__all__ = ["GRAPH_FORM", "SIDE_MARGIN", "SegmentGraph", "build_graph", "load_graph", "save_graph"]
+__all__ = ["GRAPH_FORM", "SIDE_MARGIN", "SegmentGraph", "build_graph", "has_graph", "load_graph", "save_graph"]
 
 GRAPH_FORM = 2
 """Raised whenever a number here changes its meaning, so that a cached graph is never read as something else."""
@@ -133,6 +133,14 @@ def load_graph(path: Path) -> SegmentGraph:
         return SegmentGraph(**found)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"graph {path}", f"not a segment graph: {error}") from error
+
+
+def has_graph(path: Path) -> bool:
+    """Whether `path` holds a graph of today's form; of the file only that is read."""
+    try:
+        return int(read_arrays(path, only=("form",))["form"]) == GRAPH_FORM
+    except (DamagedError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _columns(numbers: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.float32]:

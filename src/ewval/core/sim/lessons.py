@@ -12,6 +12,7 @@ from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.folder import DataFolder
 from ewval.core.index.split import Split, write_split
 from ewval.core.ledger.ledger import Ledger
+from ewval.core.packing.pack import pack_volume
 from ewval.core.progress import SILENT, Progress
 from ewval.core.sim.exercises import Exercise, draw_exercises
 from ewval.core.sim.players import ADMIN
@@ -22,7 +23,6 @@ from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
 from ewval.core.volumes.codec import encode
 from ewval.core.volumes.downsample import downsample_image, downsample_labels
-from ewval.core.volumes.pack import pack_volume
 from ewval.core.workers import Done, Workers
 
 NEURITES = 1_000_000
@@ -99,7 +99,7 @@ def _write_cube(folder: DataFolder, plan: LessonPlan, volume: int) -> tuple[Exer
     exercises = draw_exercises(rng, cube, count=plan.tasks)
     if plan.raw:
         write_volume_files(folder.raw(volume), cube.image, cube.labels, corner=_corner(volume))
-        pack_volume(folder, volume)
+        pack_volume(folder, volume, graph=False)
         return exercises
     factor = FACTOR // plan.magnify
     write_atomically(folder.image(volume), encode(downsample_image(cube.image, factor=factor)))

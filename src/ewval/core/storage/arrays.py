@@ -1,7 +1,7 @@
 """Named arrays in one file (.npz), whole or not there, and never more than arrays: nothing in it is executed."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -26,15 +26,19 @@ def write_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> Non
         save(file, **arrays)
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, *, only: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """Return what `write_arrays` wrote.
+
+    Args:
+        path: The file.
+        only: Names of those that are wanted, None for all.
 
     Raises:
         DamagedError: It is not there, cannot be read, or is something else.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            arrays = {name: stored[name] for name in (stored.files if only is None else only)}
     except UNREADABLE as error:
         raise DamagedError(str(path), f"not a file of arrays: {error}") from error
     # What the archive holds beside arrays comes back as bytes.

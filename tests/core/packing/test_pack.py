@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 
 from ewval.core.errors import DamagedError, MissingError, UnsupportedError, UsageError
 from ewval.core.folder import DataFolder
-from ewval.core.volumes.pack import PackRequest, PackSummary, pack, pack_volume
+from ewval.core.graph.graph import build_graph, load_graph
+from ewval.core.packing.pack import PackRequest, PackSummary, pack, pack_volume
+from ewval.core.volumes.raw import read_image
 from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import Workers
-from raw_volumes import METADATA, write_seed_system_folder
+from raw_volumes import METADATA, make_labels, write_seed_system_folder
 
 INLINE = Workers(1)
 
@@ -37,7 +40,7 @@ def files(root: Path) -> dict[str, bytes]:
     """Every packed file and leftover under `root`, by its path."""
     return {
         str(path.relative_to(root)): path.read_bytes()
-        for name in ("images", "segmentation")
+        for name in ("images", "segmentation", "graphs")
         for path in (root / name).rglob("*")
         if path.is_file()
     }
@@ -86,7 +89,7 @@ def test_two_processes_pack_to_the_same_bytes(folder: DataFolder, raw_volume: Pa
     add_raw(folder, raw_volume, 6)
     run(folder)
     alone = files(folder.root)
-    for name in ("images", "segmentation"):
+    for name in ("images", "segmentation", "graphs"):
         shutil.rmtree(folder.root / name)
     assert set(run(folder, workers=Workers(2)).done) == {5, 6}
     assert files(folder.root) == alone
@@ -98,7 +101,7 @@ def test_a_dask_cluster_packs_to_the_same_bytes(folder: DataFolder, raw_volume: 
     (folder.raw(7) / "segmentation.lzma").write_bytes(b"?")
     run(folder)
     alone = files(folder.root)
-    for name in ("images", "segmentation"):
+    for name in ("images", "segmentation", "graphs"):
         shutil.rmtree(folder.root / name)
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
         summary = run(folder, workers=Workers(dask=cluster.scheduler_address))
@@ -182,7 +185,8 @@ KILLED_AT_STEP = """
 import os, signal, sys
 from pathlib import Path
 from ewval.core.folder import DataFolder
-from ewval.core.volumes.pack import pack_volume
+from ewval.core.graph.graph import build_graph, load_graph
+from ewval.core.packing.pack import pack_volume
 
 steps = iter(range(100))
 
@@ -199,11 +203,43 @@ pack_volume(DataFolder(Path(sys.argv[1])), 5)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX only")
-@pytest.mark.parametrize("step", range(4))  # two files, each synced and then moved to its place
+@pytest.mark.parametrize("step", range(6))  # three files, each synced and then moved to its place
 def test_a_run_that_is_killed_leaves_no_half_volume_and_the_next_one_finishes(folder: DataFolder, step: int) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED_AT_STEP, str(folder.root), str(step)])
     assert killed.returncode == -signal.SIGKILL
     assert not PackedStore(folder).has(5)
     assert run(folder).done == (5,)
     PackedStore(folder).check(5)
-    assert len(files(folder.root)) == 2
+    load_graph(folder.graph(5))
+    assert len(files(folder.root)) == 3
+
+
+def test_the_graph_of_a_volume_is_the_one_that_raw_files_give(folder: DataFolder, raw_volume: Path) -> None:
+    summary = run(folder, drop_raw=True)
+    assert not folder.raw(5).exists()
+    assert (summary.graphs, summary.graph_bytes) == (1, folder.graph(5).stat().st_size)
+    kept, built = load_graph(folder.graph(5)), build_graph(read_image(raw_volume), make_labels())
+    assert all(np.array_equal(getattr(kept, f.name), getattr(built, f.name)) for f in fields(built))
+
+
+def test_volumes_packed_before_gain_their_graphs_where_raw_files_are_at_hand(
+    folder: DataFolder, raw_volume: Path
+) -> None:
+    add_raw(folder, raw_volume, 6)
+    assert run(folder, graph=False).graphs == 0
+    shutil.rmtree(folder.raw(6))
+    before = files(folder.root)
+    summary = run(folder)
+    assert (summary.done, summary.skipped, summary.graphs, summary.without_graph) == ((5,), 0, 1, (6,))
+    assert before.items() <= files(folder.root).items()
+    assert run(folder, graph=False).without_graph == ()
+
+
+def test_raw_files_stay_where_the_graph_that_replaces_them_is_damaged(folder: DataFolder) -> None:
+    run(folder)
+    blob = bytearray(folder.graph(5).read_bytes())
+    blob[len(blob) // 2] ^= 255
+    folder.graph(5).write_bytes(bytes(blob))
+    summary = run(folder, drop_raw=True)
+    assert [type(failure.error) for failure in summary.failed] == [DamagedError]
+    assert folder.raw(5).is_dir()

@@ -1,15 +1,19 @@
-"""Raw volumes to packed ones: one volume is one call, run by any executor."""
+"""Raw volumes to packed ones and their segment graphs: one volume is one call, run by any executor."""
 
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ewval.core.constants import CUBE_EDGE, FACTOR
 from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
+from ewval.core.graph.graph import build_graph, has_graph, load_graph, save_graph
 from ewval.core.progress import SILENT, Progress
 from ewval.core.storage.files import replacing
 from ewval.core.volumes.codec import encode
@@ -21,10 +25,17 @@ from ewval.core.workers import Failure, Workers
 
 @dataclass(frozen=True, slots=True)
 class PackResult:
-    """One volume that is packed now; `bytes` were written for it, 0 where it was packed before."""
+    """One volume that is packed now, and has its graph where that was asked for.
+
+    Args:
+        volume: Its id.
+        bytes: Written for its packed files and its graph, 0 where all of it was there.
+        graph_bytes: Those of the graph.
+    """
 
     volume: int
     bytes: int
+    graph_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,7 @@ class PackRequest:
         folder: The data folder.
         volumes: Volume ids; None: every raw volume.
         factor: Raw voxels per packed voxel along each edge: 1, 2, 4 or 8.
+        graph: Measure each volume's segment graph, too.
         drop_raw: Delete what was downloaded of a volume once it is packed.
         workers: Where the volumes are packed.
     """
@@ -42,6 +54,7 @@ class PackRequest:
     folder: DataFolder
     volumes: Sequence[int] | None = None
     factor: int = FACTOR
+    graph: bool = True
     drop_raw: bool = False
     workers: Workers = field(default_factory=Workers)
 
@@ -54,11 +67,14 @@ class PackSummary:
     """What came of a request.
 
     Args:
-        done: The volumes that were packed, in the order in which that ended.
-        skipped: How many were packed before.
+        done: The volumes that were packed, or gained a graph, in the order in which that ended.
+        skipped: How many had all of it before.
         failed: Volumes that could not be packed.
         bytes: Written in all.
         seconds: Wall time.
+        graphs: How many graphs were measured.
+        graph_bytes: Written for them.
+        without_graph: Volumes that are packed and have neither a graph nor the raw files to measure it in.
     """
 
     done: tuple[int, ...]
@@ -66,6 +82,9 @@ class PackSummary:
     failed: tuple[Failure, ...]
     bytes: int
     seconds: float
+    graphs: int = 0
+    graph_bytes: int = 0
+    without_graph: tuple[int, ...] = ()
 
 
 def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
@@ -77,13 +96,15 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
         SchedulerError: No Dask scheduler answers.
     """
     began = time.monotonic()
-    folder = DataFolder(request.folder.root.absolute())  # workers elsewhere have another current directory
+    # Workers elsewhere have another current directory.
+    request = replace(request, folder=DataFolder(request.folder.root.absolute()))
+    folder = request.folder
     _check_factor(folder, factor=request.factor)
     if request.drop_raw:
         _sweep_dropped(folder)
     volumes = raw_volumes(folder) if request.volumes is None else sorted(set(request.volumes))
-    call = partial(pack_volume, folder, factor=request.factor, drop_raw=request.drop_raw)
-    unfinished = _unfinished(folder, volumes, drop_raw=request.drop_raw)
+    call = partial(pack_volume, folder, factor=request.factor, graph=request.graph, drop_raw=request.drop_raw)
+    unfinished = [volume for volume in volumes if _is_unfinished(request, volume)]
     results, failed = request.workers.collect(call, unfinished, progress=progress)
     done = tuple(result.volume for result in results if result.bytes)
     return PackSummary(
@@ -92,13 +113,24 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
         failed=failed,
         bytes=sum(result.bytes for result in results),
         seconds=time.monotonic() - began,
+        graphs=sum(result.graph_bytes > 0 for result in results),
+        graph_bytes=sum(result.graph_bytes for result in results),
+        without_graph=_without_graph(folder, request.volumes) if request.graph else (),
     )
 
 
-def _unfinished(folder: DataFolder, volumes: Sequence[int], *, drop_raw: bool) -> list[int]:
-    """Return the volumes that are not packed, and those whose raw files are still to be dropped."""
-    store = PackedStore(folder)
-    return [volume for volume in volumes if not store.has(volume) or (drop_raw and folder.raw(volume).is_dir())]
+def _is_unfinished(request: PackRequest, volume: int) -> bool:
+    """Tell whether a volume is not packed, could gain its graph, or has raw files that are to be dropped."""
+    folder = request.folder
+    if not folder.is_packed(volume):
+        return True
+    return folder.raw(volume).is_dir() and (request.drop_raw or (request.graph and not has_graph(folder.graph(volume))))
+
+
+def _without_graph(folder: DataFolder, volumes: Sequence[int] | None) -> tuple[int, ...]:
+    asked = packed_volumes(folder) if volumes is None else sorted(set(volumes))
+    packed = [volume for volume in asked if folder.is_packed(volume)]
+    return tuple(v for v in packed if not folder.raw(v).is_dir() and not has_graph(folder.graph(v)))
 
 
 def raw_volumes(folder: DataFolder) -> list[int]:
@@ -106,34 +138,61 @@ def raw_volumes(folder: DataFolder) -> list[int]:
     return volume_ids(folder.root / "raw")
 
 
-def pack_volume(folder: DataFolder, volume: int, *, factor: int = FACTOR, drop_raw: bool = False) -> PackResult:
-    """Pack one raw volume, unless that is done; a crash at any moment leaves no half volume.
+def pack_volume(
+    folder: DataFolder, volume: int, *, factor: int = FACTOR, graph: bool = True, drop_raw: bool = False
+) -> PackResult:
+    """Pack one raw volume and measure its graph, unless that is done; a crash at any moment leaves no half file.
 
     Raises:
         MissingError: The raw volume, or a file of it, is not there.
         DamagedError: A file does not hold what it should.
         UnsupportedError: It is no 256^3 volume of the mouse data set.
     """
-    store = PackedStore(folder, edge=CUBE_EDGE // factor)
-    if store.has(volume):
-        written = 0
-        if drop_raw:  # what replaces the raw files has to be whole
-            store.check(volume)
-    else:
-        written = _pack(folder, volume, factor=factor)
+    raw, store = _Raw(folder, volume), PackedStore(folder, edge=CUBE_EDGE // factor)
+    is_packed, has_its_graph = store.has(volume), has_graph(folder.graph(volume))
+    measured = 0 if has_its_graph or not graph else _measure(folder.graph(volume), raw)
+    written = 0 if is_packed else _pack(folder, raw, factor=factor)
     if drop_raw:
+        # What replaces the raw files has to be whole.
+        if is_packed:
+            store.check(volume)
+        if has_its_graph and graph:
+            load_graph(folder.graph(volume))
         _drop(folder.raw(volume))
-    return PackResult(volume, written)
+    return PackResult(volume, written + measured, measured)
 
 
-def _pack(folder: DataFolder, volume: int, *, factor: int) -> int:
-    raw = folder.raw(volume)
-    if not raw.is_dir():
-        raise MissingError(f"volume {volume}", hint="`ewval fetch` downloads the volumes of tasks and cells")
-    # The segmentation comes first, with metadata.json: a volume of another kind is refused before 256 files are read.
-    segmentation = encode(downsample_labels(read_segmentation(raw), factor=factor))
-    image = encode(downsample_image(read_image(raw), factor=factor))
-    _write(folder, volume, image=image, segmentation=segmentation)
+class _Raw:
+    """The arrays of a raw volume, each read once and only when it is asked for."""
+
+    def __init__(self, folder: DataFolder, volume: int) -> None:
+        self.volume, self._path = volume, folder.raw(volume)
+
+    @cached_property
+    def labels(self) -> NDArray[np.uint16]:
+        """The segmentation, uint16 256^3."""
+        if not self._path.is_dir():
+            raise MissingError(f"volume {self.volume}", hint="`ewval fetch` downloads the volumes of tasks and cells")
+        return read_segmentation(self._path)
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The image, uint8 256^3."""
+        # The segmentation comes first, with metadata.json: others are refused before 256 files are read.
+        _ = self.labels
+        return read_image(self._path)
+
+
+def _measure(path: Path, raw: _Raw) -> int:
+    _sweep(path.parent, what=path.name)
+    save_graph(path, build_graph(raw.image, raw.labels))
+    return path.stat().st_size
+
+
+def _pack(folder: DataFolder, raw: _Raw, *, factor: int) -> int:
+    segmentation = encode(downsample_labels(raw.labels, factor=factor))
+    image = encode(downsample_image(raw.image, factor=factor))
+    _write(folder, raw.volume, image=image, segmentation=segmentation)
     return len(image) + len(segmentation)
 
 
@@ -149,9 +208,9 @@ def _write(folder: DataFolder, volume: int, *, image: bytes, segmentation: bytes
         image_path.write_bytes(image)
 
 
-def _sweep(parent: Path) -> None:
-    """Remove what a killed run left half-written."""
-    for leftover in parent.glob(".*.incomplete"):
+def _sweep(parent: Path, *, what: str = "*") -> None:
+    """Remove what a killed run left half-written of the files named `what`."""
+    for leftover in parent.glob(f".{what}.*.incomplete"):
         leftover.unlink(missing_ok=True)
 
 

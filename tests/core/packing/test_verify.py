@@ -9,9 +9,9 @@ import pytest
 
 from ewval.core.errors import DamagedError, MissingError
 from ewval.core.folder import DataFolder
+from ewval.core.packing.verify import VerifySummary, task_volumes, verify
 from ewval.core.storage.files import write_atomically
 from ewval.core.volumes.codec import encode
-from ewval.core.volumes.verify import VerifySummary, task_volumes, verify
 from ewval.core.workers import Workers
 
 
@@ -94,3 +94,12 @@ def test_a_damaged_ledger_is_named(folder: DataFolder) -> None:
     folder.ledger.write_bytes(b"not a database, but long enough to look at" * 100)
     with pytest.raises(DamagedError, match=r"eyewire\.sqlite is damaged: file is not a database"):
         run(folder)
+
+
+def test_a_damaged_graph_is_named(folder: DataFolder) -> None:
+    write_atomically(folder.graph(2), b"?")
+    summary = run(folder)
+    assert summary.verified == 2
+    (failure,) = summary.failed
+    assert (failure.item, type(failure.error)) == (2, DamagedError)
+    assert "graphs/2.npz" in str(failure.error)

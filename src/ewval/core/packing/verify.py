@@ -10,6 +10,7 @@ from functools import partial
 from ewval.core.constants import CUBE_EDGE, FACTOR
 from ewval.core.errors import DamagedError
 from ewval.core.folder import DataFolder
+from ewval.core.graph.graph import load_graph
 from ewval.core.progress import SILENT, Progress
 from ewval.core.volumes.store import PackedStore, packed_volumes, volume_ids
 from ewval.core.workers import Failure, Workers
@@ -47,13 +48,15 @@ def verify(
 
 
 def check_volume(folder: DataFolder, volume: int, *, factor: int = FACTOR) -> None:
-    """Read both packed files of `volume`.
+    """Read both packed files of `volume`, and its graph where it has one.
 
     Raises:
-        MissingError: A file is not there.
+        MissingError: A packed file is not there.
         DamagedError: A file does not hold what it should.
     """
     PackedStore(folder, edge=CUBE_EDGE // factor).check(volume)
+    if folder.graph(volume).is_file():
+        load_graph(folder.graph(volume))
 
 
 def task_volumes(folder: DataFolder) -> set[int]:
