@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ewval.core.folder import DataFolder
+from ewval.core.packing.pack import pack_volume
 from ewval.core.volumes import raw
 from ewval.core.volumes.codec import decode_labels, encode
 from ewval.core.volumes.downsample import downsample_image, downsample_labels
-from ewval.core.packing.pack import pack_volume
 from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import dask_executor, process_pool
 

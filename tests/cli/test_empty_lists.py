@@ -100,8 +100,8 @@ def test_no_list_at_all_packs_every_raw_volume(cli: Cli, data: Path) -> None:
 def test_an_empty_list_is_no_list_of_all_in_requests_either(data: Path) -> None:
     from ewval.core.errors import MissingError
     from ewval.core.index.build import IndexRequest, index
-    from ewval.core.volumes.pack import PackRequest, pack
-    from ewval.core.volumes.verify import verify
+    from ewval.core.packing.pack import PackRequest, pack
+    from ewval.core.packing.verify import verify
 
     folder = DataFolder(data)
     assert pack(PackRequest(folder, volumes=(), drop_raw=True)).done == ()
