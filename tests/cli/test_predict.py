@@ -169,10 +169,8 @@ def test_a_server_that_is_down_is_exit_5(cli, model, tmp_path):
     [("429", 5, "the server keeps throttling: http"), ("reset", 5, "cannot reach http"), ("html", 6, "is damaged: ")],
 )
 def test_a_bucket_in_trouble_is_said_with_its_reason(
-    cli, model, tiny_world, world_tasks, wire_server, tmp_path, monkeypatch, kind, code, said
+    cli, model, tiny_world, world_tasks, wire_server, tmp_path, kind, code, said
 ):
-    for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
-        monkeypatch.setattr(f"ewval.core.eyewire.host.{name}", 0.01)
     server = wire_server(tiny_world, faults=Faults(1.0, (kind,), limit=None, hosts=("bucket",)))
     words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})

@@ -37,6 +37,11 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         Exit.SERVER,
         "wait a while, then run the same command again; `ewval fetch --api-rate` asks less often",
     ),
+    (
+        errors.ProxyError,
+        Exit.SERVER,
+        "check HTTP_PROXY and HTTPS_PROXY; NO_PROXY lists the hosts that need none",
+    ),
     (errors.UnreachableError, Exit.SERVER, "check the network and --api, then run the same command again"),
     (
         errors.ReplyError,

@@ -9,6 +9,7 @@
     │   └── TokenRefusedError
     ├── ServerError            the server cannot be reached, or throttles, after all retries
     │   ├── UnreachableError
+    │   │   └── ProxyError         the way there leads through a proxy, which cannot be had
     │   ├── ThrottledError
     │   ├── ReplyError         it answers, but not in the form it should
     │   └── RefusedError       it will not give this, however often it is asked
@@ -107,6 +108,16 @@ class UnreachableError(ServerError):
 
     def __str__(self) -> str:
         return f"cannot reach {self.url}: {self.reason}"
+
+
+@dataclass(eq=False)
+class ProxyError(UnreachableError):
+    """The proxy that the environment names cannot be had; `proxy` is without its login."""
+
+    proxy: str
+
+    def __str__(self) -> str:
+        return f"cannot reach {self.url} through the proxy {self.proxy}: {self.reason}"
 
 
 @dataclass(eq=False)

@@ -9,20 +9,14 @@ import pytest
 from aiohttp import web
 
 from ewval.core.errors import MissingError, RefusedError, ReplyError, TokenMissingError, TokenRefusedError, UsageError
-from ewval.core.eyewire import host
 from ewval.core.eyewire.client import EyewireClient
+from ewval.core.eyewire.limits import Limits
 from ewval.core.fetch.run import FetchRequest, fetch
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.ledger import Ledger
 
 TOKEN = "s3ntinel"
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "WAIT_INITIAL_S", 0.001)
-    monkeypatch.setattr(host, "WAIT_MAX_S", 0.002)
-    monkeypatch.setattr(host, "WAIT_JITTER_S", 0.0)
+FAST = Limits(wait_initial_s=0.001, wait_max_s=0.002, wait_jitter_s=0.0)
 
 
 def reply_to(path: str, *, parent: int | None = None) -> web.StreamResponse:
@@ -35,7 +29,7 @@ def reply_to(path: str, *, parent: int | None = None) -> web.StreamResponse:
 
 def ask(url: str, *tasks: int, token: str | None = TOKEN) -> list[Any]:
     async def run() -> list[Any]:
-        async with EyewireClient(url, token=token, rate=1000.0, user_agent="ewval/0") as client:
+        async with EyewireClient(url, token=token, rate=1000.0, user_agent="ewval/0", limits=FAST) as client:
             return [await one(client, task) for task in tasks]
 
     async def one(client: EyewireClient, task: int) -> Any:
@@ -106,7 +100,9 @@ def test_an_ancestor_that_fails_for_now_costs_nothing_and_is_asked_again(
         return reply_to(request.path, parent=6 if request.path == "/1.0/task/7" else None)
 
     server = scripted(answer)
-    request = FetchRequest(DataFolder(tmp_path), tasks=[7], api=server.url, metadata_only=True, api_rate=1000.0)
+    request = FetchRequest(
+        DataFolder(tmp_path), tasks=[7], api=server.url, metadata_only=True, api_rate=1000.0, limits=FAST
+    )
     first = fetch(request)
     assert (first.done, list(first.failed), first.error) == (1, [], None)
     is_well = True
@@ -126,7 +122,9 @@ def test_a_path_that_leads_elsewhere_is_refused_before_anything_is_written(
         return web.json_response({"id": 7, "segmentation_id": "../../x", "full_path": "file:///etc/"})
 
     server = scripted(answer)
-    summary = fetch(FetchRequest(DataFolder(tmp_path / "data"), tasks=[7], api=server.url, api_rate=1000.0))
+    summary = fetch(
+        FetchRequest(DataFolder(tmp_path / "data"), tasks=[7], api=server.url, api_rate=1000.0, limits=FAST)
+    )
     assert isinstance(summary.error, ReplyError)
     assert not (tmp_path / "data" / "raw").exists()
 
@@ -140,6 +138,6 @@ def test_a_bucket_that_is_the_api_is_not_sent_the_token(scripted: Callable[..., 
 
     server = scripted(answer)
     rates = {"api_rate": 1000.0, "bucket_rate": 1000.0}
-    summary = fetch(FetchRequest(DataFolder(tmp_path), tasks=[7], api=server.url, token=TOKEN, **rates))
+    summary = fetch(FetchRequest(DataFolder(tmp_path), tasks=[7], api=server.url, token=TOKEN, limits=FAST, **rates))
     assert [item.kind for item in summary.failed] == ["volume"]
     assert [path for _, path, _ in server.asked if TOKEN not in path] == ["/v/segmentation.lzma"]

@@ -23,7 +23,7 @@ from ewval.core.errors import (
     UnreachableError,
     UsageError,
 )
-from ewval.core.eyewire import host
+from ewval.core.eyewire.limits import Limits
 from ewval.core.fetch.run import FetchRequest, FetchSummary, fetch, plan_fetch
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.ledger import Ledger
@@ -32,6 +32,7 @@ from ewval.core.sim.server import WireServer
 from ewval.core.storage.locks import exclusive
 
 VOLUME_FILES = 258
+FAST = Limits(wait_initial_s=0.01, wait_max_s=0.02, wait_jitter_s=0.0)
 
 
 @pytest.fixture
@@ -40,20 +41,13 @@ def served(wire: Path) -> Iterator[WireServer]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "WAIT_INITIAL_S", 0.01)
-    monkeypatch.setattr(host, "WAIT_MAX_S", 0.02)
-    monkeypatch.setattr(host, "WAIT_JITTER_S", 0.0)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
     return DataFolder(tmp_path / "data")
 
 
 def ask(server: WireServer, folder: DataFolder, **fields: Any) -> FetchRequest:
-    rates = {"api_rate": 2000.0, "bucket_rate": 5000.0, "token": "secret"}
+    rates = {"api_rate": 2000.0, "bucket_rate": 5000.0, "token": "secret", "limits": FAST}
     return FetchRequest(folder, api=server.api_url, **(rates | fields))
 
 
@@ -198,7 +192,7 @@ def test_a_token_that_is_no_good_ends_it_at_once(
 
 
 def test_a_server_that_is_not_there_is_named(folder: DataFolder) -> None:
-    summary = fetch(FetchRequest(folder, tasks=[5], api="http://127.0.0.1:9"))
+    summary = fetch(FetchRequest(folder, tasks=[5], api="http://127.0.0.1:9", limits=FAST))
     assert isinstance(summary.error, UnreachableError)
 
 

@@ -17,7 +17,7 @@ from ewval.core.ledger.ledger import Ledger
 State = Literal["ok", "warning", "problem"]
 PACKAGES = (
     *("torch", "numpy", "scipy", "scikit-image", "safetensors", "matplotlib", "pillow", "simplejpeg"),
-    *("aiohttp", "aiolimiter", "stamina", "orjson", "pydantic", "platformdirs", "typer", "rich"),
+    *("aiohttp", "aiolimiter", "orjson", "pydantic", "platformdirs", "typer", "rich"),
 )
 EXTRAS = {"cluster": "distributed", "fast": "openvino", "tb": "tensorboard", "view": "neuroglancer"}
 LOW_DISK_BYTES = 20 * 10**9

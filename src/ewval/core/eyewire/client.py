@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ewval.core.errors import MissingError, RefusedError, TokenMissingError, TokenRefusedError
 from ewval.core.eyewire.host import Host, HostOptions
+from ewval.core.eyewire.limits import Limits
 from ewval.core.eyewire.records import AggregateRecord, TaskRecord
 from ewval.core.eyewire.replies import (
     CellRow,
@@ -36,14 +37,27 @@ class EyewireClient:
         token: Access token; None asks without one.
         rate: Requests per second at most.
         user_agent: Says who asks.
+        limits: Bounds on tries and waits.
 
     Raises:
         UsageError: `base` is not an http(s) URL.
     """
 
-    def __init__(self, base: str, *, token: str | None, rate: float, user_agent: str) -> None:
+    def __init__(
+        self, base: str, *, token: str | None, rate: float, user_agent: str, limits: Limits | None = None
+    ) -> None:
         self.base = web_address(base)
-        self.host = Host(HostOptions("API", rate, CONNECTIONS, user_agent, secret=token, origin=self.base))
+        self.host = Host(
+            HostOptions(
+                "API",
+                rate,
+                CONNECTIONS,
+                user_agent,
+                secret=token,
+                origin=self.base,
+                limits=limits or Limits(),
+            )
+        )
         self._refusals = 0
 
     async def __aenter__(self) -> "EyewireClient":

@@ -2,47 +2,41 @@
 
 import asyncio
 import base64
-import hashlib
-import ipaddress
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
-import stamina
+from aiohttp.connector import Connection
+from yarl import URL
 
 from ewval.core.errors import (
     DamagedError,
     EwvalError,
     MissingError,
+    ProxyError,
     RefusedError,
     ReplyError,
     ThrottledError,
     UnreachableError,
 )
+from ewval.core.eyewire.checksums import is_as_stated
+from ewval.core.eyewire.limits import Limits
+from ewval.core.eyewire.proxies import Proxies, Proxy
 from ewval.core.eyewire.throttle import Pace, Strain
+from ewval.core.eyewire.urls import follow, on_the_wire, without_login
 
 log = logging.getLogger(__name__)
 
-TRIES = 8
-TRIES_BEFORE_FIRST_ANSWER = 4
-TRIES_AT_BAD_CONTENT = 6
-WAIT_INITIAL_S, WAIT_MAX_S, WAIT_JITTER_S, PATIENCE_S = 0.25, 20.0, 0.25, 900.0
-LONGEST_RETRY_AFTER_S = 300.0
-"""A server that asks for a longer wait is left alone: the same command continues later."""
-LOST_BEFORE_DOWN = 5
-"""Requests given up in a row after which a host counts as down."""
-BAD_BEFORE_DOWN = 20
-"""Replies in a row that were no good, after which a host counts as down."""
-REDIRECTS = 5
-TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=15, sock_read=30)
 CHUNK_BYTES = 1 << 16
 RETRIED = (UnreachableError, ThrottledError, ReplyError, DamagedError)
 
@@ -60,18 +54,52 @@ class HostOptions:
         user_agent: Says who asks.
         secret: Sent as `access_token` with each request, to this origin alone.
         origin: The one origin that requests may go to; None allows any.
+        limits: Bounds on tries, waits and sizes.
     """
 
     name: str
     rate: float
     connections: int
     user_agent: str
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
     origin: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A request on its way: its URL without the query, and when its turn came."""
+
+    url: str
+    at_s: float = 0.0
+
+
+_SENT: ContextVar[_Sent] = ContextVar("sent")
+
+
+class _PacedConnector(aiohttp.TCPConnector):
+    """Hands a connection out once it is its request's turn."""
+
+    def __init__(self, take_turn: Callable[[], Awaitable[None]], *, limit: int) -> None:
+        super().__init__(limit=limit)
+        self._take_turn = take_turn
+
+    async def connect(self, *request: Any, **details: Any) -> Connection:
+        """Return a connection that may be used at once."""
+        connection = await super().connect(*request, **details)
+        try:
+            await self._take_turn()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 class Host:
     """Fetches from one host while its `async with` block runs.
+
+    A request waits for its turn once its connection stands, so that the pace holds for what is sent, and for what the
+    HTTP library sends again by itself as well.
 
     Attributes:
         requests: Requests sent, retries included.
@@ -84,19 +112,25 @@ class Host:
         self.options = options
         self.requests = self.received = 0
         self.down: EwvalError | None = None
+        self._limits = options.limits
         self._clock = clock
         self._pace, self._strain = Pace(options.rate, clock=clock), Strain(clock=clock)
         self._slots = asyncio.Semaphore(options.connections)
+        self._proxies = Proxies({})
         self._has_answered = self.has_succeeded = False
         self._lost = self._bad = self._throttles = 0
 
     async def __aenter__(self) -> "Host":
+        limits = self._limits
+        self._proxies = Proxies.of_environment()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.options.connections),
+            connector=_PacedConnector(self._take_turn, limit=self.options.connections),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self.options.user_agent},
-            timeout=TIMEOUT,
-            trust_env=not _is_loopback(self.options.origin),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.read_s),
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+            trust_env=False,  # it would send logins from ~/.netrc; proxies are looked up here
         )
         return self
 
@@ -146,24 +180,18 @@ class Host:
 
     async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
         """Try until it works or patience ends."""
-        patience = _Patience(self)
-        try:
-            return await once()  # nearly always all it takes; the machinery of retries would cost as much again
-        except RETRIED as error:
-            if not patience(error):
-                raise
-        await asyncio.sleep(WAIT_INITIAL_S * random.random() if self._pace.paused_s == 0 else 0)
-        async for attempt in stamina.retry_context(
-            on=patience,
-            attempts=TRIES - 1,
-            timeout=PATIENCE_S,
-            wait_initial=WAIT_INITIAL_S,
-            wait_max=WAIT_MAX_S,
-            wait_jitter=WAIT_JITTER_S,
-        ):
-            with attempt:
-                result = await once()
-        return result
+        patience = _Patience(self._limits, began_s=self._clock())
+        while True:
+            try:
+                return await once()
+            except RETRIED as error:
+                if self.down is not None or not patience.allows(
+                    error, is_new=not self._has_answered, now=self._clock()
+                ):
+                    raise
+                log.debug("again after: %s", error)
+                # A host that has asked for a wait is waited for in its pace, by everybody.
+                await asyncio.sleep(0 if isinstance(error, ThrottledError) else patience.wait_s())
 
     def note(self) -> str:
         """Return why this host is asked more slowly than allowed, empty where it is not."""
@@ -178,38 +206,66 @@ class Host:
 
     async def _body(self, url: str, *, query: Mapping[str, str], limit: int, seen: Callable[[], None]) -> bytes:
         async with self._slots:
-            for _ in range(REDIRECTS + 1):
+            for _ in range(self._limits.redirects + 1):
                 if self.down is not None:
                     raise self.down
-                await self._pace.turn()
                 answer = await self._ask(url, query=query, limit=limit, seen=seen)
                 if isinstance(answer, bytes):
                     return answer
                 url, query = self._follow(url, answer), query if self.options.origin else {}
-        raise RefusedError(url, "it redirects without end")
+        raise RefusedError(_without_query(url), "it redirects without end")
+
+    async def _take_turn(self) -> None:
+        """Wait for a turn, now that a connection stands; called before each request, first or again."""
+        await self._pace.turn()
+        if self.down is not None:
+            raise self.down
+        sent = _SENT.get()
+        sent.at_s = self._clock()
+        self.requests += 1
+        log.debug("GET %s", sent.url)
 
     async def _ask(
         self, url: str, *, query: Mapping[str, str], limit: int, seen: Callable[[], None]
     ) -> "bytes | _Elsewhere":
         self._check_origin(url)
-        shown, began = _without_query(url), self._clock()
-        self.requests += 1
+        sent = _Sent(_without_query(url))
+        _SENT.set(sent)
+        proxy = self._proxies.of(url)
+        if proxy is not None and not proxy.is_usable:
+            raise ProxyError(sent.url, "only HTTP proxies can be used", proxy.url)
         try:
-            async with self._session.get(url, params=self._signed(query), allow_redirects=False) as reply:
-                latency_s = self._clock() - began
-                log.debug("GET %s: %d in %.0f ms", shown, reply.status, 1000 * latency_s)
+            async with self._session.get(
+                self._target(url, query), allow_redirects=False, **_through(proxy, url)
+            ) as reply:
+                latency_s = self._clock() - sent.at_s
+                log.debug("%s: %d in %.0f ms", sent.url, reply.status, 1000 * latency_s)
                 self._has_answered = True
                 if reply.status in (301, 302, 303, 307, 308):
                     return _Elsewhere(reply.headers.get("Location", ""))
-                self._check_status(reply, shown)
+                self._check_status(reply, sent.url, proxy=proxy)
                 self._throttles = 0
                 self._pace.rate = self.options.rate * self._strain.observe(latency_s)
                 seen()
-                return await self._read(reply, url=shown, limit=limit)
+                async with asyncio.timeout(self._limits.reply_s):
+                    return await self._read(reply, url=sent.url, limit=limit)
         except TimeoutError as error:
-            raise UnreachableError(shown, "no answer in time") from error
+            raise UnreachableError(sent.url, "no answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise UnreachableError(shown, self._reason(error)) from self._harmless(error)
+            raise self._foreseen(error, url=sent.url, proxy=proxy) from self._harmless(error)
+
+    def _target(self, url: str, query: Mapping[str, str]) -> URL:
+        signed = dict(query) | ({"access_token": self.options.secret} if self.options.secret else {})
+        parts = f"{'&' if '?' in url else '?'}{urlencode(signed, safe='/', quote_via=quote)}" if signed else ""
+        return URL(on_the_wire(url) + parts, encoded=True)
+
+    def _foreseen(self, error: Exception, *, url: str, proxy: Proxy | None) -> EwvalError:
+        """Return our name for what the HTTP library raised: the proxy, the reply, or the way there."""
+        if proxy is not None and _is_about(proxy, error):
+            return ProxyError(url, self._reason(error), proxy.url)
+        if isinstance(error, aiohttp.ClientResponseError):
+            return ReplyError(url, self._redact(f"no HTTP that can be read: {error.message}"))
+        return UnreachableError(url, self._reason(error))
 
     async def _read(self, reply: aiohttp.ClientResponse, *, url: str, limit: int) -> bytes:
         if (reply.content_length or 0) > limit:
@@ -221,38 +277,40 @@ class Host:
                 raise RefusedError(url, f"the reply is longer than {limit} bytes")
         self.received += len(body)
         content = bytes(body)
-        _check_hash(content, reply.headers, url=url)
+        if not is_as_stated(content, reply.headers):
+            raise DamagedError(url, "its checksum is not what the server states")
         return content
 
-    def _check_status(self, reply: aiohttp.ClientResponse, url: str) -> None:
+    def _check_status(self, reply: aiohttp.ClientResponse, url: str, *, proxy: Proxy | None) -> None:
         status = reply.status
         if status == 200:
             return
+        if status == 407 and proxy is not None:
+            raise ProxyError(url, "it wants a login", proxy.url)
         if status in (404, 410):
             raise MissingError(url)
         if status in (429, 503):
-            self._throttle(reply.headers.get("Retry-After"), url=url)
+            self._throttle(_retry_after_s(reply.headers), url=url)
             raise ThrottledError(url)
         if status >= 500 or status in (408, 425):
             raise UnreachableError(url, f"status {status}")
         raise RefusedError(url, f"status {status}", status)
 
-    def _throttle(self, retry_after: str | None, *, url: str) -> None:
+    def _throttle(self, wait_s: float | None, *, url: str) -> None:
         """Pause the whole host for as long as it asks, or for longer each time where it does not say."""
-        wait_s = _retry_after_s(retry_after)
         if wait_s is None:
             if self._pace.paused_s > 0:  # this reply left before the pause began
                 return
-            wait_s = min(2.0**self._throttles, WAIT_MAX_S)
+            wait_s = min(2.0**self._throttles, self._limits.wait_max_s)
             self._throttles += 1
-        if wait_s > LONGEST_RETRY_AFTER_S:
+        if wait_s > self._limits.longest_retry_after_s:
             self.down = ThrottledError(url)
             raise self.down
         self._pace.pause(wait_s)
 
     def _follow(self, url: str, answer: "_Elsewhere") -> str:
         """Return where a redirect leads; a server that repeats our query in it must not add to it."""
-        target = urljoin(url, answer.location)
+        target = without_login(follow(url, answer.location))
         return _without_query(target) if self.options.origin else target
 
     def _check_origin(self, url: str) -> None:
@@ -266,9 +324,6 @@ class Host:
         if self.options.origin is not None and not _is_same_host(url, self.options.origin):
             raise RefusedError(self.options.origin, f"it redirects to another host, {parts.hostname}")
 
-    def _signed(self, query: Mapping[str, str]) -> dict[str, str]:
-        return dict(query) | ({"access_token": self.options.secret} if self.options.secret else {})
-
     def _count_answer(self) -> None:
         self._lost = self._bad = 0
         self.has_succeeded = True
@@ -278,7 +333,7 @@ class Host:
             self._lost += 1
         else:
             self._bad += 1
-        if self._lost >= LOST_BEFORE_DOWN or self._bad >= BAD_BEFORE_DOWN:
+        if self._lost >= self._limits.lost_before_down or self._bad >= self._limits.bad_before_down:
             self.down = error
 
     def _harmless(self, error: BaseException) -> BaseException | None:
@@ -288,6 +343,8 @@ class Host:
         if isinstance(error, aiohttp.ClientConnectorError):
             is_refused = isinstance(error.os_error, ConnectionRefusedError)
             text = "connection refused" if is_refused else error.os_error.strerror or str(error.os_error)
+        elif isinstance(error, aiohttp.ClientResponseError):
+            text = f"status {error.status} {error.message}"
         else:
             text = str(error)
         return self._redact(text) or type(error).__name__
@@ -305,21 +362,32 @@ class _Elsewhere:
 
 
 class _Patience:
-    """Decides for one request whether to try again; a host that has asked us to wait is waited for in its pace."""
+    """Decides for one request whether to try again, and after which wait."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, limits: Limits, *, began_s: float) -> None:
+        self._limits, self._began_s = limits, began_s
         self._tries = self._bad = 0
 
-    def __call__(self, error: Exception) -> bool | float:
+    def allows(self, error: EwvalError, *, is_new: bool, now: float) -> bool:
+        """Count a try that ended in `error`; return whether another may follow.
+
+        Args:
+            error: What went wrong.
+            is_new: Whether the host has never answered.
+            now: Monotonic seconds.
+        """
         self._tries += 1
         self._bad += isinstance(error, ReplyError | DamagedError)
-        if self._host.down is not None or not isinstance(error, RETRIED) or self._bad >= TRIES_AT_BAD_CONTENT:
-            return False
-        if not self._host._has_answered and self._tries >= TRIES_BEFORE_FIRST_ANSWER:
-            return False
-        log.debug("again after: %s", error)
-        return 0.01 if isinstance(error, ThrottledError) else True
+        tries = self._limits.tries_before_first_answer if is_new else self._limits.tries
+        return (
+            self._tries < tries
+            and self._bad < self._limits.tries_at_bad_content
+            and now - self._began_s < self._limits.patience_s
+        )
+
+    def wait_s(self) -> float:
+        """Return how long to wait before the next try."""
+        return self._limits.wait_s(self._tries) + self._limits.wait_jitter_s * random.random()
 
 
 def user_agent(version: str, contact: str | None = None) -> str:
@@ -330,31 +398,50 @@ def user_agent(version: str, contact: str | None = None) -> str:
     return f"ewval/{version} (+https://github.com/ewval/ewval{f'; {told.strip()}' if told.strip() else ''})"
 
 
-def _retry_after_s(text: str | None) -> float | None:
-    """Return the seconds in a Retry-After header, which holds a number or a date; None where it holds neither."""
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None where it holds neither a number nor a date.
 
-
-def _check_hash(content: bytes, headers: Mapping[str, str], *, url: str) -> None:
-    """Compare with the checksum that the bucket states of the file as stored.
-
-    Source: https://cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash
+    A date is read by the clock of the server that wrote it, where the reply tells that.
     """
-    if "Content-Encoding" in headers:
-        return
-    for part in headers.get("x-goog-hash", "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name == "md5" and value != base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode():
-            raise DamagedError(url, "its checksum is not what the server states")
+    text = headers.get("Retry-After", "")
+    try:
+        wait_s = float(text)
+    except ValueError:
+        then = _date(text)
+        wait_s = math.nan if then is None else (then - (_date(headers.get("Date", "")) or _now())).total_seconds()
+    return max(0.0, wait_s) if math.isfinite(wait_s) else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _through(proxy: Proxy | None, url: str) -> dict[str, Any]:
+    """Return the arguments that send a request for `url` through `proxy`.
+
+    The login goes to the proxy alone: with the request that it reads itself, or with the one for a tunnel.
+    """
+    if proxy is None:
+        return {}
+    if proxy.login is None:
+        return {"proxy": proxy.url}
+    told = {"Proxy-Authorization": f"Basic {base64.b64encode(':'.join(proxy.login).encode()).decode()}"}
+    return {"proxy": proxy.url, "proxy_headers" if urlsplit(url).scheme == "https" else "headers": told}
+
+
+def _is_about(proxy: Proxy, error: Exception) -> bool:
+    """Whether it was the proxy that could not be had: its address, its kind, or its answer to our request for a way."""
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return True
+    return isinstance(error, aiohttp.ClientConnectorDNSError) and error.host == urlsplit(proxy.url).hostname
 
 
 def _is_same_host(url: str, origin: str) -> bool:
@@ -363,14 +450,6 @@ def _is_same_host(url: str, origin: str) -> bool:
     if there.hostname != here.hostname:
         return False
     return there[:2] == here[:2] or (here.scheme == "http" and there.scheme == "https")
-
-
-def _is_loopback(origin: str | None) -> bool:
-    host = urlsplit(origin).hostname if origin else None
-    try:
-        return host == "localhost" or (host is not None and ipaddress.ip_address(host).is_loopback)
-    except ValueError:
-        return False
 
 
 def _without_query(url: str) -> str:

@@ -1,10 +1,11 @@
 """URLs that come from outside: which of them are fit to be asked."""
 
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from ewval.core.errors import UsageError
 
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 UNFIT = re.compile(r"[\s\\\x00-\x1f\x7f]")
 
 
@@ -33,3 +34,23 @@ def flaw(text: str) -> str | None:
     if ".." in unquote(unquote(parts.path)).replace("\\", "/").split("/"):
         return "leads out of its folder"
     return None
+
+
+def on_the_wire(url: str) -> str:
+    """Return a URL as it is asked for: what is not printable ASCII quoted, everything else as it stands.
+
+    A signature covers the bytes of a URL, so an escape such as %2F or %7E is neither undone nor added.
+    """
+    return quote(url.partition("#")[0], safe=PRINTABLE)
+
+
+def without_login(url: str) -> str:
+    """Return `url` without user name and password: no host is told a login that the user did not give it."""
+    scheme, separator, rest = url.partition("://")
+    end = min(at for mark in "/?#" if (at := f"{rest}/?#".find(mark)) >= 0)
+    return f"{scheme}{separator}{rest[:end].rpartition('@')[2]}{rest[end:]}"
+
+
+def follow(url: str, location: str) -> str:
+    """Return where a redirect from `url` leads; an absolute one is taken to the byte."""
+    return location if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", location) else urljoin(url, location)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ewval.core.constants import DEFAULT_API, DEFAULT_CONTEXT
 from ewval.core.errors import EwvalError, UsageError
+from ewval.core.eyewire.limits import Limits
 from ewval.core.eyewire.urls import web_address
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.agenda import Failure
@@ -36,6 +37,7 @@ class FetchRequest:
         yes: Make more than 10,000 requests.
         contact: Whom Eyewire may write to about these requests.
         list_tasks: Name the tasks in the summary.
+        limits: Bounds on tries and waits.
 
     Raises:
         UsageError: An `api` that is no URL, a rate that is not positive, a negative context, options that exclude
@@ -58,6 +60,7 @@ class FetchRequest:
     yes: bool = False
     contact: str | None = None
     list_tasks: bool = False
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         web_address(self.api)

@@ -5,8 +5,6 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
-import stamina
-
 import ewval
 from ewval.core.coroutines import one_process, threads, together
 from ewval.core.errors import EwvalError
@@ -54,8 +52,11 @@ class Course:
         self._progress, self._files = progress, files
         self._budget = Budget(is_agreed=request.yes)
         agent = user_agent(ewval.__version__, request.contact)
-        self._client = EyewireClient(request.api, token=request.token, rate=request.api_rate, user_agent=agent)
-        self._bucket = Host(HostOptions("bucket", request.bucket_rate, BUCKET_CONNECTIONS, agent))
+        limits = request.limits
+        self._client = EyewireClient(
+            request.api, token=request.token, rate=request.api_rate, user_agent=agent, limits=limits
+        )
+        self._bucket = Host(HostOptions("bucket", request.bucket_rate, BUCKET_CONNECTIONS, agent, limits=limits))
 
     async def plan(self) -> Plan:
         """Return what there is to do; cells that were never listed are asked for, nothing else is."""
@@ -82,7 +83,6 @@ class Course:
         return Books(self._ledger, stack.enter_context(threads(1)))
 
     async def _find_out(self, stack: AsyncExitStack, books: Books) -> Asked:
-        stamina.instrumentation.set_on_retry_hooks([])  # its warnings would tear the progress bars
         await stack.enter_async_context(self._client)
         return await find_out(
             self._request, self._client, books, rows=self._rows, budget=self._budget, progress=self._progress
