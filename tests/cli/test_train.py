@@ -23,7 +23,24 @@ from ewval.nn.networks.architectures import build_network
 from ewval.nn.weights import Model, load_model, save_model
 
 Cli = Callable[..., Result]
-SMALL = ["--arch", "rsunet", "--widths", "4,8", "--loops", "1", "--batch-size", "2", "--device", "cpu"]
+QUICK = """arch = "lwunet"
+[network]
+context = 0
+loops = 1
+[samples]
+batch_size = 2
+vary_seed = 1
+crop = 8
+"""
+"""A recipe of seconds: crops of 8^3."""
+SMALL = ["--recipe", "quick.toml", "--device", "cpu"]
+
+
+@pytest.fixture(autouse=True)
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "quick.toml"
+    path.write_text(QUICK)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -57,54 +74,113 @@ def test_a_run_a_second_run_and_a_longer_one(cli: Cli, data: Path, tmp_path: Pat
     assert document["tasks"] == 3
     assert document["validation_tasks"] == 1
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["arch"] == "rsunet"
+    assert config["arch"] == "lwunet"
     assert config["optimizer"]["learning_rate"] == 1e-3
     assert config["seed"] == 0
     assert len(config["split_sha256"]) == 64
     assert config["versions"]["torch"]
     again = cli(*words, "--steps", 2)
     assert again.exit_code == 0
-    assert again.stdout.startswith("nothing to do, the run was finished before: 2 steps")
+    assert again.stdout.startswith("nothing to do, the run is finished: 2 steps")
     more = cli(*words, "--steps", 3, "--resume", "--quiet")
     assert (more.exit_code, more.stdout, more.stderr) == (0, "run/model.safetensors\n", "")
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines if '"kind": "step"' in line] == [0, 1, 2]
 
 
-def test_segments_from_drawn_seeds_end_with_a_rule_in_the_card(cli: Cli, data: Path, tmp_path: Path) -> None:
-    words = [
-        "train",
-        "--data",
-        data,
-        "--run",
-        "run",
-        "--loops",
-        1,
-        "--batch-size",
-        2,
-        "--device",
-        "cpu",
-        "--loss",
-        "bce",
-    ]
-    words += ["--context", 0, "--boundary", "--standardise", "--vary-seed", 1, "--crop", 8, "--segment-loss"]
-    assert cli(*words, "--steps", 2, "--sample-fraction", 1).exit_code == 0
+SEGMENTS = """arch = "lwunet"
+[network]
+context = 0
+loops = 1
+boundary = true
+standardise = true
+[samples]
+batch_size = 2
+sample_fraction = 1.0
+vary_seed = 1
+crop = 8
+[loss]
+name = "bce"
+segments = true
+"""
+
+
+def test_segments_from_drawn_seeds_end_with_a_rule_in_the_card(
+    cli: Cli, data: Path, tmp_path: Path, recipe: Path
+) -> None:
+    recipe.write_text(SEGMENTS)
+    words = ["train", "--data", data, "--run", "run", *SMALL, "--steps", 2]
+    assert cli(*words).exit_code == 0
     card = json.loads((tmp_path / "run" / "model.json").read_text())
     assert card["config"] == {"context": 0, "loops": 1, "boundary": True, "standardise": True}
     assert card["joining"]["full"] == card["joining"]["packed"]  # no volume as downloaded is at hand
     assert card["add_threshold"] == 2 * card["maybe_threshold"]
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
-    assert cli(*words, "--steps", 2, "--sample-fraction", 1).exit_code == 0
+    assert cli(*words).exit_code == 0
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+
+PRETRAINED = (
+    SEGMENTS
+    + """[pretraining]
+cubes = 2
+tasks = 2
+magnify = 4
+steps = 1
+learning_rate = 0.01
+vary_seed = 1
+"""
+)
+
+
+def test_pretraining_comes_first_and_only_once(cli: Cli, data: Path, tmp_path: Path, recipe: Path) -> None:
+    recipe.write_text(PRETRAINED)
+    words = ["train", "--data", data, "--run", "run", *SMALL, "--steps", 1]
+    assert cli(*words).exit_code == 0
+    first = tmp_path / "run" / "pretraining"
+    config = json.loads((first / "config.json").read_text())
+    assert (config["steps"], config["optimizer"]["learning_rate"]) == (1, 0.01)
+    kept = (first / "model.safetensors").read_bytes()
+    card = load_model(tmp_path / "run").card
+    assert set(card.volumes) == {7}  # the ids of generated cubes mean nothing elsewhere
+    assert cli(*words).exit_code == 0
+    assert (first / "model.safetensors").read_bytes() == kept
+
+
+def test_first_weights_take_the_place_of_pretraining(cli: Cli, data: Path, tmp_path: Path, recipe: Path) -> None:
+    recipe.write_text(PRETRAINED)
+    assert cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--init", "none").exit_code == 0
+    assert not (tmp_path / "run" / "pretraining").exists()
+
+
+def test_the_effective_recipe_lies_beside_the_run_and_makes_it_again(cli: Cli, data: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", data, *SMALL, "--steps", 1, "--learning-rate", "0.01"]
+    assert cli(*words, "--run", "first").exit_code == 0
+    again = ["train", "--data", data, "--run", "again", "--recipe", "first/recipe.toml", "--device", "cpu"]
+    assert cli(*again).exit_code == 0
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "again"))
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+
+
+def test_plain_options_are_the_packaged_recipe() -> None:
+    from ewval.cli.train import _network_recipe
+
+    plain = {"length.epochs": None, "length.steps": None}
+    recipe = _network_recipe(None, arch="lwunet", changes=plain)
+    assert recipe.loss.segments
+    assert recipe.pretraining is not None
+    assert _network_recipe("seed-2019", arch=None, changes=plain).network.context == 2
+    assert _network_recipe(None, arch="lwunet", changes={**plain, "length.epochs": 3}).length.total(10) == 30
 
 
 def test_other_options_do_not_continue_a_run(cli: Cli, data: Path, tmp_path: Path) -> None:
     words = ["train", "--data", data, "--run", "run", *SMALL, "--steps", 1]
     assert cli(*words).exit_code == 0
     before = (tmp_path / "run" / "last.pt").read_bytes()
-    other = cli(*words, "--loss", "bce")
+    other = cli(*words, "--batch-size", 3)
     assert other.exit_code == 2
-    assert other.stderr.splitlines()[-1].startswith("ewval: the run in run was begun with other options (loss was {")
+    last = other.stderr.splitlines()[-1]
+    assert last.startswith("ewval: the run in run was begun with other options (batch_size was 2, not 3)")
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
 
 
@@ -135,46 +211,59 @@ def test_deterministic_runs_are_equal_bit_for_bit(cli: Cli, data: Path, tmp_path
 
 
 def test_sigterm_saves_says_so_and_exits_with_130(data: Path, tmp_path: Path) -> None:
-    words = ["train", "--data", data, "--run", tmp_path / "run", *SMALL]
+    words = ["train", "--data", data, "--run", tmp_path / "run", "--recipe", tmp_path / "quick.toml", "--device", "cpu"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "ewval", *map(str, words), "--steps", "20"],
+        [sys.executable, "-m", "ewval", *map(str, words), "--steps", "100"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("train: 1/20 steps")
+    assert process.stderr.readline().startswith("train: 5/100 steps")
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 130
-    assert out.startswith("interrupted; the same command goes on: ")
+    assert out.startswith("interrupted; the same command resumes: ")
     assert out.endswith("\nmodel: " + str(tmp_path / "run" / "model.safetensors") + "\n")
     assert (tmp_path / "run" / "last.pt").exists()
 
 
 REFUSED = [
-    (["--loss", "dice"], 2, "unknown loss 'dice': one of bayes, sampled, bce"),
-    (["--arch", "unet"], 2, "there is no architecture 'unet': one of lwunet, rsunet"),
-    (["--arch", "lwunet"], 2, "--widths goes with --arch rsunet"),
-    (["--widths", "4,x"], 2, "--widths '4,x' are not whole numbers with commas between them"),
-    (["--augment", "some"], 2, "--augment some is none of none, symmetries, full"),
-    (["--symmetries", "some"], 2, "unknown symmetries 'some': one of none, keep-z, all"),
-    (["--optimizer", "sgd"], 2, "unknown optimizer 'sgd' or schedule 'step'"),
-    (["--learning-rate", "-1"], 2, "learning_rate must be > 0"),
-    (["--precision", "float8"], 2, "unknown precision 'float8'"),
-    (["--sample-fraction", "0"], 2, "sample fraction 0.0 is not in (0, 1]"),
+    (["--recipe", "best"], 6, "recipe best not found; name a .toml file or one of: "),
+    (["--recipe", "mine.toml"], 6, "recipe mine.toml not found"),
+    (["--arch", "unet"], 2, "--arch: recipe quick.toml is for lwunet, not for unet"),
+    (["--learning-rate", "-1"], 2, "recipe quick.toml: optimizer: learning_rate must be > 0"),
     (["--device", "gpu"], 2, "--device 'gpu' is none of auto, cpu, cuda, cuda:N"),
     (["--device", "cuda:77"], 7, "device cuda:77 is not available"),
     (["--data", "nowhere"], 2, "there is no data folder nowhere"),
-    (["--boundary"], 2, "--boundary goes with --arch lwunet; rsunet always has it"),
-    (["--crop", "16"], 2, "--crop goes with --vary-seed"),
-    (["--vary-seed", "2"], 2, "--vary-seed goes with --context 0"),
-    (["--vary-seed", "2", "--context", "0", "--crop", "30"], 2, "crop 30 is not a multiple of 4 up to 64"),
-    (["--segment-loss"], 2, "--segment-loss goes with --vary-seed"),
     (["--fold", "3"], 6, "split-3.json not found; `ewval index` makes it"),
     (["--init", "nothing"], 6, "model nothing not found; name a path or one of:"),
     (["--resume"], 6, "leave out --resume to begin a run"),
 ]
+RECIPES = [
+    ("loss", 'name = "dice"', "loss.name: Input should be 'bayes', 'sampled' or 'bce'"),
+    ("loss", "segments = true", "loss.segments needs samples.vary_seed"),
+    ("optimizer", 'name = "sgd"', "optimizer.name: Input should be 'adam' or 'adamw'"),
+    ("optimizer", "clip = -1", "optimizer: learning_rate must be > 0"),
+    ("augment", 'symmetries = "some"', "augment.symmetries: Input should be 'none', 'keep-z' or 'all'"),
+    ("compute", 'precision = "float8"', "compute.precision: Input should be 'auto', 'float32' or 'bfloat16'"),
+    ("network", "widths = [4, 8]", "network.widths: Unexpected keyword argument"),
+    ("samples", "vary_seed = 2", "samples.vary_seed needs network.context = 0"),
+    ("samples", "crop = 16", "samples: crop needs vary_seed"),
+    ("tempo", "fast = 1", "tempo: Extra inputs are not permitted"),
+]
+
+
+@pytest.mark.parametrize(("section", "line", "said"), RECIPES, ids=lambda value: value)
+def test_a_recipe_that_makes_no_sense_is_one_line_with_its_key(
+    cli: Cli, data: Path, tmp_path: Path, recipe: Path, section: str, line: str, said: str
+) -> None:
+    recipe.write_text(f'arch = "lwunet"\n[{section}]\n{line}\n')
+    result = cli("train", "--data", data, "--run", "run", *SMALL)
+    assert result.exit_code == 2, result.stderr
+    assert f"ewval: recipe quick.toml: {said}" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -191,19 +280,21 @@ def test_what_makes_no_sense_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_first_weights_of_another_shape_are_refused(cli: Cli, data: Path, tmp_path: Path) -> None:
+def test_first_weights_of_another_shape_are_refused(cli: Cli, data: Path, tmp_path: Path, recipe: Path) -> None:
     assert cli("train", "--data", data, "--run", "first", *SMALL, "--steps", 1).exit_code == 0
-    other = cli("train", "--data", data, "--run", "run", *SMALL, "--widths", "6,8", "--init", "first")
+    recipe.write_text(QUICK.replace("loops = 1", "loops = 1\nboundary = true"))
+    other = cli("train", "--data", data, "--run", "run", *SMALL, "--init", "first")
     assert other.exit_code == 2
-    assert "--init first is a rsunet with other layers than this rsunet; match --arch" in other.stderr
+    assert "--init: first is a lwunet with other layers than the recipe's network" in other.stderr
+    recipe.write_text(QUICK)
     same = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--init", "first")
     assert same.exit_code == 0
 
 
 def test_the_card_lists_what_was_learned_from_by_the_first_weights_too(cli: Cli, data: Path, tmp_path: Path) -> None:
-    config = {"context": 2, "loops": 1, "widths": [4, 8]}
-    first = ModelCard("first", "rsunet", config=config, cells=[5], volumes=[99])
-    save_model(tmp_path / "first.safetensors", Model(first, build_network("rsunet", config)))
+    config = {"context": 0, "loops": 1}
+    first = ModelCard("first", "lwunet", context=0, config=config, cells=[5], volumes=[99])
+    save_model(tmp_path / "first.safetensors", Model(first, build_network("lwunet", config)))
     begun = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--init", "first.safetensors")
     assert begun.exit_code == 0, begun.stderr
     card = load_model(tmp_path / "run").card
@@ -246,11 +337,12 @@ def test_a_damaged_checkpoint_is_said_so_and_kept(cli: Cli, data: Path, tmp_path
     assert last.stat().st_size == 500
 
 
-def test_divergence_ends_with_1_and_keeps_the_checkpoint(cli: Cli, data: Path, tmp_path: Path) -> None:
+def test_divergence_ends_with_1_and_keeps_the_checkpoint(cli: Cli, data: Path, tmp_path: Path, recipe: Path) -> None:
+    recipe.write_text(QUICK + "[optimizer]\nclip = 0.0\n")
     folder = DataFolder(tmp_path / "copy")
     shutil.copytree(data, folder.root)
     write_split(folder, train=[1, 2, 3])  # no validation, which would see it sooner
-    words = ["train", "--data", folder.root, "--run", "run", *SMALL, "--learning-rate", "1e30", "--clip", "0"]
+    words = ["train", "--data", folder.root, "--run", "run", *SMALL, "--learning-rate", "1e30"]
     assert cli(*words, "--steps", 1).exit_code == 0
     before = (tmp_path / "run" / "last.pt").read_bytes()
     result = cli(*words, "--steps", 9)
@@ -264,12 +356,13 @@ def test_a_run_that_is_a_file_is_refused(cli: Cli, data: Path, tmp_path: Path) -
     (tmp_path / "run").write_text("")
     result = cli("train", "--data", data, "--run", "run", *SMALL)
     assert result.exit_code == 2
-    assert "--run run is not a folder" in result.stderr
+    assert "--run: run is not a folder" in result.stderr
 
 
-def test_a_number_of_steps_is_kept_to_without_gain_unless_patience_is_named(cli: Cli, data: Path) -> None:
-    words = ["train", "--data", data, *SMALL, "--learning-rate", "1e-12", "--sample-fraction", "1", "--steps", 12]
-    for run, patience, why in (("kept", [], "done"), ("cut", ["--patience", 2], "early")):
-        document = json.loads(cli(*words, "--run", run, *patience, "--json").stdout)
+def test_a_number_of_steps_is_kept_to_without_gain_whatever_the_patience(cli: Cli, data: Path, recipe: Path) -> None:
+    recipe.write_text(QUICK + "sample_fraction = 1.0\n[length]\nepochs = 6\npatience = 2\n")
+    words = ["train", "--data", data, *SMALL, "--learning-rate", "1e-12"]
+    for run, steps, why in (("kept", ["--steps", 12], "done"), ("cut", [], "early")):
+        document = json.loads(cli(*words, "--run", run, *steps, "--json").stdout)
         assert document["why"] == why
         assert (document["steps"] == 12) == (why == "done")

@@ -69,8 +69,9 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
 
 
 def test_the_command_shares_a_run_and_one_process_speaks(tmp_path: Path, tiny_data: Path) -> None:
-    words = ["-m", "ewval", "train", "--data", tiny_data, "--run", tmp_path / "run", "--arch", "rsunet"]
-    words += ["--widths", "4,8", "--loops", "1", "--steps", "2", "--batch-size", "2", "--json", "--device", "cpu"]
+    words = ["-m", "ewval", "train", "--data", tiny_data, "--run", tmp_path / "run"]
+    (tmp_path / "quick.toml").write_text('arch = "lwunet"\n[network]\nloops = 1\n')
+    words += ["--recipe", tmp_path / "quick.toml", "--steps", "2", "--batch-size", "2", "--json", "--device", "cpu"]
     ended = run_two(*map(str, words))
     assert [process.returncode for process in ended] == [0, 0], ended[0].stderr + ended[1].stderr
     document = json.loads(ended[0].stdout)

@@ -7,11 +7,11 @@ import torch
 
 from ewval.nn.data.batches import Batch
 from ewval.nn.distributed import Team, join_team
-from ewval.nn.networks.rsunet import RSUNet, RSUNetConfig
+from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.training.augment import FULL, part
 from ewval.nn.training.loss import LossConfig, LossName
 from ewval.nn.training.optimization import OptimizerConfig
-from ewval.nn.training.step import TrainConfig, Trainer
+from ewval.nn.training.step import ComputeConfig, TrainConfig, Trainer
 
 STEPS = 3
 LOSSES: tuple[LossName, ...] = ("sampled", "bce")
@@ -38,8 +38,10 @@ def make_batch(step: int) -> Batch:
 def train(loss: LossName, team: Team) -> dict[str, object]:
     """Train on this process's share; return the weights and the losses."""
     torch.manual_seed(0)
-    network = RSUNet(RSUNetConfig(widths=(4, 8), loops=2))
-    config = TrainConfig(loss=LossConfig(loss, samples=2), optimizer=OPTIMIZER, augment=FULL, loops=2, parts=1)
+    network = LWUNet(LWUNetConfig(loops=2))
+    config = TrainConfig(
+        loss=LossConfig(loss, samples=2), optimizer=OPTIMIZER, augment=FULL, loops=2, compute=ComputeConfig(parts=1)
+    )
     trainer = Trainer(network, config, team=team)
     share = slice(4 // team.size * team.rank, 4 // team.size * (team.rank + 1))
     results = [

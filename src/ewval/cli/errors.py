@@ -64,19 +64,20 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (
         errors.MemoryShortError,
         Exit.UNAVAILABLE,
-        "lower --batch-size, --parts or --loops, or use --recompute; the last checkpoint is kept",
+        "lower --batch-size, or compute.parts or network.loops in the recipe, or set compute.recompute; the last checkpoint is kept",
     ),
     (errors.DeviceError, Exit.UNAVAILABLE, "use --device cpu or auto"),
     (errors.UnavailableError, Exit.UNAVAILABLE, "`ewval doctor` shows what is available"),
     (
         errors.DivergedError,
         Exit.UNEXPECTED,
-        "the last good checkpoint is kept; begin another --run with a lower --learning-rate or --clip",
+        "the last good checkpoint is kept; begin another --run with a lower --learning-rate, or optimizer.clip in the recipe",
     ),
     (errors.WorkerDiedError, Exit.UNEXPECTED, "run the same command again with fewer --workers"),
     (errors.ConsentError, Exit.USAGE, "`ewval fetch` shows which with --dry-run, and makes them with --yes"),
     (errors.UsageError, Exit.USAGE, ""),
-    (errors.RecipeError, Exit.USAGE, "docs/training.md lists the keys"),
+    (errors.SettingError, Exit.USAGE, ""),
+    (errors.RecipeError, Exit.USAGE, "docs/recipes.md lists the keys"),
     (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
 )
 
@@ -94,8 +95,15 @@ def advice(error: errors.EwvalError) -> str:
 
 def describe(error: errors.EwvalError) -> str:
     """Return one line: what is wrong, and what to do next."""
-    line = " ".join(str(error).split())
+    line = " ".join(_text(error).split())
     return "; ".join(part for part in (line, advice(error)) if part)
+
+
+def _text(error: errors.EwvalError) -> str:
+    """Return what `error` says, settings under the names that their options have."""
+    if isinstance(error, errors.SettingError):
+        return f"--{error.setting.replace('_', '-')}: {error.problem}"
+    return str(error)
 
 
 def report(error: errors.EwvalError) -> Exit:

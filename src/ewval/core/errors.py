@@ -2,6 +2,7 @@
 
     EwvalError
     ├── UsageError             nonsense asked for: an option value, a configuration file
+    ├── SettingError           a value of one setting that makes no sense
     ├── RecipeError            a training recipe with a key or value that makes no sense
     ├── ConsentError           more requests than may be made without being told to
     ├── CredentialError        token missing or refused
@@ -49,6 +50,17 @@ class UsageError(EwvalError):
 
     def __str__(self) -> str:
         return self.problem
+
+
+@dataclass(eq=False)
+class SettingError(EwvalError):
+    """A value that one setting cannot have; `setting` is its name in Python, such as "batch_size"."""
+
+    setting: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.problem}"
 
 
 @dataclass(eq=False)

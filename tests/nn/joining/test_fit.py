@@ -10,7 +10,7 @@ from torch import Tensor
 from ewval.core.folder import DataFolder
 from ewval.core.segments.views import VolumeSource
 from ewval.nn.card import ModelCard
-from ewval.nn.data.tasks import SourceRequest, fitting_parts, tuning_tasks
+from ewval.nn.data.tasks import SampleConfig, SourceRequest, fitting_parts, tuning_tasks
 from ewval.nn.joining.fit import fit_joining, tune_least
 from ewval.nn.joining.rule import JoinRule
 from ewval.nn.networks.network import Network
@@ -28,7 +28,7 @@ class KnowsNothing(Network):
 
 
 MODEL = Model(ModelCard("nothing", "lwunet", loss="bce", context=0, loops=1), KnowsNothing())
-REQUEST = SourceRequest(context=0, vary_seed=2)
+REQUEST = SourceRequest(SampleConfig(vary_seed=2), context=0)
 
 
 def test_the_validation_side_is_fitted_on_where_there_is_one(tiny_data: Path) -> None:

@@ -15,7 +15,6 @@ from ewval.core.progress import Silent
 from ewval.nn.card import ModelCard
 from ewval.nn.data.batches import Batch
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
-from ewval.nn.networks.rsunet import RSUNet, RSUNetConfig
 from ewval.nn.training.checkpoint import read_checkpoint
 from ewval.nn.training.fit import Fit, FitPlan, FitSummary
 from ewval.nn.training.loss import LossConfig
@@ -59,13 +58,13 @@ class Signaller(Silent):
 
 def fit(folder: Path, make: MakeBatch, *, config: TrainConfig = CONFIG, **others: object) -> Fit:
     torch.manual_seed(0)
-    network = RSUNet(RSUNetConfig(widths=(4, 8), loops=2))
+    network = LWUNet(LWUNetConfig(loops=2))
     options: dict[str, object] = {"plan": FitPlan(epochs=2), "validation": lambda: [make(2, seed=99)]}
     return Fit(
         Trainer(network, config),
         Source(make),
         folder=RunFolder(folder),
-        card=ModelCard(name="tiny", arch="rsunet"),
+        card=ModelCard(name="tiny", arch="lwunet"),
         **{**options, **others},  # type: ignore[arg-type]
     )
 
@@ -192,7 +191,7 @@ def test_lines_from_after_the_checkpoint_are_dropped_on_resuming(tmp_path: Path,
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, make_batch: MakeBatch) -> None:
     run(tmp_path, make_batch)
     other = fit(tmp_path, make_batch)
-    other.trainer = Trainer(LWUNet(LWUNetConfig(loops=2)), CONFIG)
+    other.trainer = Trainer(LWUNet(LWUNetConfig(loops=2, boundary=True)), CONFIG)
     with pytest.raises(DamagedError, match="does not fit the network"):
         other.resume()
 

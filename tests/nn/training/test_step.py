@@ -11,19 +11,22 @@ import torch
 from ewval.core.errors import DivergedError, MemoryShortError
 from ewval.nn.data.batches import Batch
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
-from ewval.nn.networks.rsunet import RSUNet, RSUNetConfig
 from ewval.nn.training.augment import PLAIN, AugmentConfig
 from ewval.nn.training.loss import LossConfig
 from ewval.nn.training.optimization import OptimizerConfig
-from ewval.nn.training.step import TrainConfig, Trainer, draw_noise, is_out_of_memory, train_steps
+from ewval.nn.training.step import ComputeConfig, StepResult, TrainConfig, Trainer, draw_noise, is_out_of_memory
 
 MakeBatch = Callable[..., Batch]
 QUICK = OptimizerConfig(learning_rate=3e-3, schedule="constant")
 
 
-def small_rsunet() -> RSUNet:
+def fresh_network() -> LWUNet:
     torch.manual_seed(0)
-    return RSUNet(RSUNetConfig(widths=(8, 16), loops=2))
+    return LWUNet(LWUNetConfig(loops=2))
+
+
+def train_on(trainer: Trainer, batch: Batch, *, steps: int) -> list[StepResult]:
+    return [trainer.step(batch, step=step, epoch=0, total_steps=steps) for step in range(steps)]
 
 
 def weights(network: torch.nn.Module) -> torch.Tensor:
@@ -31,8 +34,8 @@ def weights(network: torch.nn.Module) -> torch.Tensor:
 
 
 def test_steps_make_the_loss_smaller(make_batch: MakeBatch) -> None:
-    trainer = Trainer(small_rsunet(), TrainConfig(loss=LossConfig("bce"), optimizer=QUICK, augment=PLAIN, loops=2))
-    results = list(train_steps(trainer, [make_batch()] * 12, total_steps=12))
+    trainer = Trainer(fresh_network(), TrainConfig(loss=LossConfig("bce"), optimizer=QUICK, augment=PLAIN, loops=2))
+    results = train_on(trainer, make_batch(), steps=12)
     assert [result.step for result in results] == list(range(12))
     assert results[-1].loss < 0.7 * results[0].loss
     assert all(result.samples == 2 and result.seconds > 0 for result in results)
@@ -43,8 +46,10 @@ def test_steps_make_the_loss_smaller(make_batch: MakeBatch) -> None:
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(make_batch: MakeBatch, loss: Any, every_loop: bool) -> None:
     found = []
     for parts in (4, 1, 3):
-        config = TrainConfig(loss=LossConfig(loss, every_loop=every_loop), optimizer=QUICK, loops=2, parts=parts)
-        trainer = Trainer(small_rsunet(), config)
+        config = TrainConfig(
+            loss=LossConfig(loss, every_loop=every_loop), optimizer=QUICK, loops=2, compute=ComputeConfig(parts=parts)
+        )
+        trainer = Trainer(fresh_network(), config)
         trainer.step(make_batch(4), step=0, epoch=0, total_steps=1)
         found.append(torch.cat([p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None]))
     assert torch.allclose(found[0], found[1], atol=1e-6)
@@ -56,8 +61,8 @@ def test_the_first_loops_count_only_where_asked(make_batch: MakeBatch) -> None:
     losses = []
     for every_loop in (False, True):
         config = TrainConfig(loss=LossConfig("bce", every_loop=every_loop), augment=PLAIN, loops=2)
-        losses.append(Trainer(small_rsunet(), config).step(batch, step=0, epoch=0, total_steps=1).loss)
-    network = small_rsunet()
+        losses.append(Trainer(fresh_network(), config).step(batch, step=0, epoch=0, total_steps=1).loss)
+    network = fresh_network()
     each = []
     for loops in (1, 2):
         config = TrainConfig(loss=LossConfig("bce"), augment=PLAIN, loops=loops)
@@ -97,7 +102,7 @@ def hungry(limit: int) -> Hungry:
 def test_parts_shrink_until_they_fit_the_memory(make_batch: MakeBatch) -> None:
     after = []
     for limit in (8, 3):
-        trainer = Trainer(hungry(limit), TrainConfig(loops=1, parts=8, optimizer=QUICK))
+        trainer = Trainer(hungry(limit), TrainConfig(loops=1, compute=ComputeConfig(parts=8), optimizer=QUICK))
         result = trainer.step(make_batch(8), step=0, epoch=0, total_steps=1)
         assert result.samples == 8
         after.append(weights(trainer.network))
@@ -131,13 +136,13 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(make_batch: MakeBatch) 
 
 def test_validation_is_that_of_the_running_mean_and_changes_nothing(make_batch: MakeBatch) -> None:
     config = TrainConfig(loss=LossConfig("bce"), optimizer=replace(QUICK, ema=0.5), augment=PLAIN, loops=1)
-    trainer = Trainer(small_rsunet(), config)
-    list(train_steps(trainer, [make_batch()] * 3, total_steps=3))
+    trainer = Trainer(fresh_network(), config)
+    train_on(trainer, make_batch(), steps=3)
     before = weights(trainer.network)
     found = trainer.validate([make_batch(3, seed=2)])
     assert torch.equal(weights(trainer.network), before)
     assert trainer.ema is not None
-    mean = small_rsunet()
+    mean = fresh_network()
     mean.load_state_dict(trainer.ema.state)
     plain = TrainConfig(loss=LossConfig("bce"), augment=PLAIN, loops=1)
     assert found == Trainer(mean, plain).validate([make_batch(3, seed=2)])
@@ -163,20 +168,21 @@ def test_noise_depends_on_the_task_and_not_on_its_batch(make_batch: MakeBatch) -
 def test_bfloat16_comes_near_float32(make_batch: MakeBatch) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
-        config = TrainConfig(loss=LossConfig("bce"), augment=PLAIN, loops=1, precision=precision)  # type: ignore[arg-type]
-        losses.append(Trainer(small_rsunet(), config).validate([make_batch()]).loss)
+        config = TrainConfig(loss=LossConfig("bce"), augment=PLAIN, loops=1, compute=ComputeConfig(precision))  # type: ignore[arg-type]
+        losses.append(Trainer(fresh_network(), config).validate([make_batch()]).loss)
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
-@pytest.mark.parametrize("values", [{"loops": 0}, {"parts": -1}])
-def test_counts_without_sense_are_refused(values: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="loops must be >= 1 and parts >= 0"):
-        TrainConfig(**values)  # type: ignore[arg-type]
+def test_counts_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="loops 0 is not >= 1"):
+        TrainConfig(loops=0)
+    with pytest.raises(ValueError, match="parts -1 is not >= 0"):
+        ComputeConfig(parts=-1)
 
 
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown precision 'float8': one of auto, float32, bfloat16"):
-        TrainConfig(precision="float8")  # type: ignore[arg-type]
+        ComputeConfig("float8")  # type: ignore[arg-type]
 
 
 def test_samples_are_varied_anew_each_step(make_batch: MakeBatch) -> None:

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import DataLoader
 
 from ewval.core.constants import DEFAULT_CONTEXT
-from ewval.core.errors import MissingError, UsageError
+from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.index.split import read_split, split_path
 from ewval.core.tasks.samples import SampleBuilder
@@ -33,44 +33,57 @@ Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRequest:
-    """Which samples, and in what portions.
+class SampleConfig:
+    """What a sample is, and how many make a step and an epoch.
 
     Args:
-        context: Ancestors' masks among the inputs.
         batch_size: Samples a step, all processes together.
         sample_fraction: Share of the training tasks that one epoch draws.
-        fold: Which fold's split, or None for split.json.
         extend_only: Train on tasks with something to add to the seed alone.
         vary_seed: Seeds drawn from each answer an epoch, any connected part of it; 0 keeps the tasks' own.
         crop: Packed voxels along the edge of a sample with a drawn seed; None for the whole cube.
+    """
+
+    batch_size: int = 16
+    sample_fraction: float = 0.25
+    extend_only: bool = False
+    vary_seed: int = 0
+    crop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size {self.batch_size} is not >= 1")
+        if not 0 < self.sample_fraction <= 1:
+            raise ValueError(f"sample_fraction {self.sample_fraction} is not in (0, 1]")
+        if self.vary_seed < 0:
+            raise ValueError(f"vary_seed {self.vary_seed} is not >= 0")
+        if self.crop is not None and not self.vary_seed:
+            raise ValueError("crop needs vary_seed: only drawn seeds are cropped around")
+        if self.vary_seed:
+            self.parts(0)
+
+    def parts(self, seed: int) -> PartConfig:
+        """Return how seeds are drawn."""
+        return PartConfig(self.vary_seed, self.crop, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRequest:
+    """Which samples, from where, in which order.
+
+    Args:
+        samples: What a sample is.
+        context: Ancestors' masks among the inputs.
+        fold: Which fold's split, or None for split.json.
         workers: Processes that load samples.
         seed: Of the order.
     """
 
+    samples: SampleConfig = field(default_factory=SampleConfig)
     context: int = DEFAULT_CONTEXT
-    batch_size: int = 16
-    sample_fraction: float = 0.25
     fold: int | None = None
-    extend_only: bool = False
-    vary_seed: int = 0
-    crop: int | None = None
     workers: int = 0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.sample_fraction <= 1:
-            raise ValueError(f"sample fraction {self.sample_fraction} is not in (0, 1]")
-        if self.crop is not None and not self.vary_seed:
-            raise ValueError("--crop goes with --vary-seed")
-        if self.vary_seed and self.context:
-            raise ValueError("--vary-seed goes with --context 0: a part of an answer has no ancestors")
-        if self.vary_seed:
-            self.parts()
-
-    def parts(self) -> PartConfig:
-        """Return how seeds are drawn."""
-        return PartConfig(self.vary_seed, self.crop, self.seed)
 
 
 class TaskSource:
@@ -111,16 +124,21 @@ def open_sources(data: DataFolder, request: SourceRequest, *, team: Team) -> Sou
         DamagedError: A file does not hold what it should.
         UsageError: The batch size cannot be shared by the processes alike.
     """
-    if request.batch_size % team.size:
-        raise UsageError(f"--batch-size {request.batch_size} cannot be shared alike by {team.size} processes")
+    samples = request.samples
+    if samples.batch_size % team.size:
+        raise SettingError(
+            "batch_size", f"{samples.batch_size} samples cannot be shared evenly by {team.size} processes"
+        )
     split, path = read_split(data, fold=request.fold), split_path(data, fold=request.fold)
     table, store = TaskTable.load(data), PackedStore(data, cache=CACHED_VOLUMES)
 
     def side(name: str, ids: Int64s) -> Samples:
         builder = SampleBuilder(table, store, context=request.context, withheld=split.withheld_from(name))
-        return PartDataset(builder, ids, request.parts()) if request.vary_seed else TaskDataset(builder, ids)
+        return (
+            PartDataset(builder, ids, samples.parts(request.seed)) if samples.vary_seed else TaskDataset(builder, ids)
+        )
 
-    training = side("train", usable(table, split.train, extend_only=request.extend_only))
+    training = side("train", usable(table, split.train, extend_only=samples.extend_only))
     validating = side("val", usable(table, split.val, extend_only=False))
     if len(training.task_ids) < team.size:
         raise MissingError(f"a task to train on in {path}", hint="`ewval index` says which tasks it dropped and why")
@@ -175,13 +193,13 @@ def _training_source(dataset: Samples, request: SourceRequest, *, team: Team) ->
     # A small data folder still gives each process a sample an epoch.
     least = min(1.0, (team.size + 0.25) / len(dataset))
     config = SamplerConfig(
-        batch_size=request.batch_size // team.size,
-        fraction=max(request.sample_fraction, least),
+        batch_size=request.samples.batch_size // team.size,
+        fraction=max(request.samples.sample_fraction, least),
         seed=request.seed,
         shards=team.size,
         shard=team.rank,
         streams=max(request.workers, 1),
-        turns=bool(request.vary_seed),
+        turns=bool(request.samples.vary_seed),
     )
     sampler = VolumeSampler(dataset.volumes, config)
     return TaskSource(dataset, sampler, workers=request.workers, pin=team.device.type == "cuda")

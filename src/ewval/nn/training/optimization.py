@@ -18,8 +18,8 @@ class OptimizerConfig:
 
     Args:
         name: `adam` (weight decay as a part of the gradient) or `adamw` (apart from it).
-        learning_rate: Before the schedule.
-        weight_decay: Strength of the pull towards zero.
+        learning_rate: Initial learning rate, which the schedule then lowers.
+        weight_decay: Weight decay.
         schedule: `step` (times `gamma` every `step_epochs` epochs), `cosine` (warm-up, then to zero) or `constant`.
         step_epochs: Epochs between the steps.
         gamma: Factor of a step.
@@ -39,8 +39,10 @@ class OptimizerConfig:
     ema: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in ("adam", "adamw") or self.schedule not in ("step", "cosine", "constant"):
-            raise ValueError(f"unknown optimizer {self.name!r} or schedule {self.schedule!r}")
+        if self.name not in ("adam", "adamw"):
+            raise ValueError(f"unknown optimizer {self.name!r}: one of adam, adamw")
+        if self.schedule not in ("step", "cosine", "constant"):
+            raise ValueError(f"unknown schedule {self.schedule!r}: one of step, cosine, constant")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip < 0 or not 0 <= self.ema < 1:
             raise ValueError("learning_rate must be > 0, weight_decay and clip >= 0, ema in [0, 1)")
         if self.step_epochs < 1 or self.warmup_steps < 0:

@@ -1,17 +1,19 @@
 """One `ewval train`: from a data folder and options to a run folder."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+import shutil
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ewval.core.errors import ExtraError, MissingError, UsageError
+from ewval.core.errors import ExtraError, MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.progress import SILENT, Progress
+from ewval.core.recipe import write_recipe
 from ewval.core.segments.views import VolumeSource
+from ewval.core.sim.lessons import write_lessons
 from ewval.nn.card import ModelCard
 from ewval.nn.data.tasks import SourceRequest, Sources, fitting_parts, open_sources, tuning_tasks
 from ewval.nn.devices import pick_device
@@ -20,10 +22,14 @@ from ewval.nn.joining.fit import fit_joining, tune_least
 from ewval.nn.joining.joining import JOIN_LOOPS
 from ewval.nn.networks.architectures import build_network
 from ewval.nn.networks.network import Network
-from ewval.nn.training.fit import Board, Fit, FitPlan, FitSummary
+from ewval.nn.training.fit import Board, Fit, FitSummary
+from ewval.nn.training.recipe import NetworkRecipe
 from ewval.nn.training.run_folder import RunFolder, check_same_run, write_config
 from ewval.nn.training.step import TrainConfig, Trainer
 from ewval.nn.weights import Model, load_model, save_model
+
+NO_MODEL = "none"
+"""For `init`: begin with random weights, whatever the recipe says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,11 @@ class RunRequest:
     Args:
         data: The data folder.
         run: The run folder.
-        train: How the network is trained.
-        plan: How long.
-        source: On which samples.
-        arch: Name of the architecture.
-        network: Fields of its configuration that differ from the defaults.
-        init: Model whose weights are the first ones, or None.
+        recipe: How the network is trained.
+        init: Model whose weights are the first ones, `none` for random ones, None for what the recipe says.
+        fold: Which fold's split, or None for split.json.
+        seed: Of every random draw.
+        workers: Processes that load samples.
         resume: A checkpoint must be there to go on from.
         deterministic: Only operations that give the same bits each time.
         device: auto, cpu, cuda or cuda:N.
@@ -47,16 +52,29 @@ class RunRequest:
 
     data: Path
     run: Path
-    train: TrainConfig = field(default_factory=TrainConfig)
-    plan: FitPlan = field(default_factory=FitPlan)
-    source: SourceRequest = field(default_factory=SourceRequest)
-    arch: str = "lwunet"
-    network: Mapping[str, Any] = field(default_factory=dict)
+    recipe: NetworkRecipe
     init: str | None = None
+    fold: int | None = None
+    seed: int = 0
+    workers: int = 0
     resume: bool = False
     deterministic: bool = False
     device: str = "auto"
     tensorboard: bool = False
+
+    @property
+    def source(self) -> SourceRequest:
+        """On which samples."""
+        recipe = self.recipe
+        return SourceRequest(recipe.samples, recipe.network.context, self.fold, self.workers, self.seed)
+
+    @property
+    def train(self) -> TrainConfig:
+        """How a step is done."""
+        recipe = self.recipe
+        return TrainConfig(
+            recipe.loss, recipe.optimizer, recipe.augment, recipe.compute, loops=recipe.network.loops, seed=self.seed
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +104,50 @@ def train_run(request: RunRequest, *, progress: Progress = SILENT) -> RunSummary
     """
     _set_up_torch(request)
     with join_team(pick_device(request.device)) as team:
-        sources = open_sources(DataFolder(request.data), request.source, team=team)
-        fit = _prepare(request, sources, team=team, progress=progress if team.is_first else SILENT)
-        summary = fit.run()
-        if team.is_first and request.train.loss.segments and summary.why != "interrupted":
-            _complete(request, fit.folder.model, progress=progress)
-        return RunSummary(summary, fit.folder.model, sources.tasks, sources.validation_tasks, team.is_first)
+        return _run(request, team=team, progress=progress if team.is_first else SILENT)
+
+
+def _run(request: RunRequest, *, team: Team, progress: Progress) -> RunSummary:
+    sources = open_sources(DataFolder(request.data), request.source, team=team)
+    folder = RunFolder(request.run)
+    _check_resumed(request, folder)
+    if _is_pretrained(request) and not folder.last.is_file():
+        first = _run(_first_stage(request, team=team, progress=progress), team=team, progress=progress)
+        if first.fit.why == "interrupted":
+            return replace(first, model=folder.model)
+    fit = _prepare(request, sources, folder, team=team, progress=progress)
+    summary = fit.run()
+    if team.is_first and request.recipe.loss.segments and summary.why != "interrupted":
+        _complete(request, fit.folder.model, progress=progress)
+    return RunSummary(summary, fit.folder.model, sources.tasks, sources.validation_tasks, team.is_first)
+
+
+def _is_pretrained(request: RunRequest) -> bool:
+    return request.init is None and request.recipe.pretraining is not None
+
+
+def _stage_folder(run: Path) -> RunFolder:
+    return RunFolder(run / "pretraining")
+
+
+def _first_stage(request: RunRequest, *, team: Team, progress: Progress) -> RunRequest:
+    """Return the request of the pretraining, its generated cubes written."""
+    stage = request.recipe.pretraining
+    assert stage is not None
+    lessons = DataFolder(_stage_folder(request.run).root / "cubes")
+    if team.is_first and not lessons.split.exists():
+        shutil.rmtree(lessons.root, ignore_errors=True)  # cubes without a split are those of an interrupted run
+        write_lessons(lessons, stage.lessons(), progress=progress)
+    team.sum([0.0])  # nobody reads the cubes before they are there
+    return replace(
+        request,
+        data=lessons.root,
+        run=_stage_folder(request.run).root,
+        recipe=request.recipe.first_stage(),
+        init=NO_MODEL,
+        fold=None,
+        resume=False,
+    )
 
 
 def _complete(request: RunRequest, path: Path, *, progress: Progress) -> None:
@@ -104,7 +160,7 @@ def _complete(request: RunRequest, path: Path, *, progress: Progress) -> None:
     parts = fitting_parts(data, request.source)
     rules = fit_joining(model, parts, [source, packed], device=device, progress=progress)
     rule = rules.get("full", rules["packed"])
-    tasks = tuning_tasks(parts, seed=request.source.seed)
+    tasks = tuning_tasks(parts, seed=request.seed)
     least = tune_least(model, rule, parts.builder, tasks, source, loops=JOIN_LOOPS, device=device, progress=progress)
     card = replace(
         model.card,
@@ -123,19 +179,22 @@ def _set_up_torch(request: RunRequest) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(request.deterministic)
     torch.backends.cudnn.benchmark = not request.deterministic
-    torch.manual_seed(request.train.seed)
+    torch.manual_seed(request.seed)
 
 
-def _prepare(request: RunRequest, sources: Sources, *, team: Team, progress: Progress) -> Fit:
+def _check_resumed(request: RunRequest, folder: RunFolder) -> None:
+    begun = folder.last.is_file() or _stage_folder(request.run).last.is_file()
+    if request.resume and not begun:
+        raise MissingError(f"checkpoint {folder.last}", hint="leave out --resume to begin a run")
+
+
+def _prepare(request: RunRequest, sources: Sources, folder: RunFolder, *, team: Team, progress: Progress) -> Fit:
     """Return the training, fresh or where it stopped; nothing is written before everything has been checked."""
-    folder = RunFolder(request.run)
     options = _options(request, sources)
     continues = folder.last.is_file()
     if continues:
         check_same_run(folder, options)
-    elif request.resume:
-        raise MissingError(f"checkpoint {folder.last}", hint="leave out --resume to begin a run")
-    first = None if request.init is None else load_model(request.init)
+    first = _first_model(request)
     trainer = Trainer(_network(request, first).to(team.device), request.train, team=team)
     board = _board(request, team)
     fit = Fit(
@@ -144,7 +203,7 @@ def _prepare(request: RunRequest, sources: Sources, *, team: Team, progress: Pro
         validation=lambda: sources.validation,
         folder=folder,
         card=_card(request, sources, first),
-        plan=request.plan,
+        plan=request.recipe.length,
         progress=progress,
         board=board,
     )
@@ -152,43 +211,56 @@ def _prepare(request: RunRequest, sources: Sources, *, team: Team, progress: Pro
         fit.resume()
     elif team.is_first:
         write_config(folder, options)
+        write_recipe(folder.recipe, request.recipe)
     return fit
+
+
+def _first_model(request: RunRequest) -> Model | None:
+    """Return the model whose weights training begins with, None for random ones."""
+    if _is_pretrained(request):
+        path = _stage_folder(request.run).model
+        if not path.is_file():
+            return None  # a later stage goes on from its own checkpoint
+        model = load_model(path)
+        # Generated cells and volumes are numbered anew in every folder: their ids say nothing about real ones.
+        return replace(model, card=replace(model.card, cells=[], volumes=[]))
+    return None if request.init in (None, NO_MODEL) else load_model(request.init)
 
 
 def _network(request: RunRequest, first: Model | None) -> Network:
     """Return the network that is trained, with the weights of `first` where there is one."""
-    network = build_network(
-        request.arch,
-        {**request.network, "context": request.source.context, "loops": request.train.loops},
-    )
+    network = build_network(request.recipe.arch, asdict(request.recipe.network))
     if first is None:
         return network
     try:
         network.load_state_dict(first.network.state_dict())
     except RuntimeError as error:
-        raise UsageError(
-            f"--init {request.init} is a {first.card.arch} with other layers than this {request.arch}; "
-            "match --arch, --context and --widths"
-        ) from error
+        problem = f"{first.card.name} is a {first.card.arch} with other layers than the recipe's network"
+        raise SettingError("init", problem) from error
     return network
 
 
 def _options(request: RunRequest, sources: Sources) -> dict[str, Any]:
     """Return every option that the result depends on, as config.json holds it."""
-    train = asdict(request.train)
-    optimizer, augment, loss = train.pop("optimizer"), train.pop("augment"), train.pop("loss")
+    recipe = request.recipe
     return {
         "data": str(request.data.resolve()),
         "split_sha256": sources.split_sha256,
-        "arch": request.arch,
-        "network": {key: list(value) if isinstance(value, tuple) else value for key, value in request.network.items()},
+        "arch": recipe.arch,
+        "network": asdict(recipe.network),
         "init": request.init,
-        "loss": loss,
-        "optimizer": optimizer,
-        "augment": augment,
-        **train,
-        **asdict(request.plan),
-        **asdict(request.source),
+        "pretraining": asdict(recipe.pretraining) if _is_pretrained(request) and recipe.pretraining else None,
+        "loss": asdict(recipe.loss),
+        "optimizer": asdict(recipe.optimizer),
+        "augment": asdict(recipe.augment),
+        "context": recipe.network.context,
+        "loops": recipe.network.loops,
+        **asdict(recipe.compute),
+        **asdict(recipe.length),
+        **asdict(recipe.samples),
+        "fold": request.fold,
+        "workers": request.workers,
+        "seed": request.seed,
         "deterministic": request.deterministic,
         "device": request.device,
         "tensorboard": request.tensorboard,
@@ -196,11 +268,11 @@ def _options(request: RunRequest, sources: Sources) -> dict[str, Any]:
 
 
 def _card(request: RunRequest, sources: Sources, first: Model | None) -> ModelCard:
-    loss, optimizer = request.train.loss, request.train.optimizer
+    recipe = request.recipe
     return ModelCard(
         name=request.run.resolve().name,
-        arch=request.arch,
-        context=request.source.context,
+        arch=recipe.arch,
+        context=recipe.network.context,
         description="Trained with `ewval train`; its thresholds are the defaults, not tuned on validation tasks.",
         data={
             "folder": request.data.resolve().name,
@@ -210,11 +282,11 @@ def _card(request: RunRequest, sources: Sources, first: Model | None) -> ModelCa
             "validation_tasks": sources.validation_tasks,
         },
         training={
-            "loss": asdict(loss),
-            "optimizer": asdict(optimizer),
-            "augment": asdict(request.train.augment),
-            "batch_size": request.source.batch_size,
-            "seed": request.train.seed,
+            "loss": asdict(recipe.loss),
+            "optimizer": asdict(recipe.optimizer),
+            "augment": asdict(recipe.augment),
+            "batch_size": recipe.samples.batch_size,
+            "seed": request.seed,
         },
         cells=sorted({*sources.cells, *(first.card.cells if first else ())}),
         volumes=sorted({*sources.volumes, *(first.card.volumes if first else ())}),

@@ -30,6 +30,11 @@ class RunFolder:
         return self.root / "config.json"
 
     @property
+    def recipe(self) -> Path:
+        """The effective recipe: `--recipe` takes it for another run."""
+        return self.root / "recipe.toml"
+
+    @property
     def metrics(self) -> Path:
         """A JSON line for each step and each epoch."""
         return self.root / "metrics.jsonl"

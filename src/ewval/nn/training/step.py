@@ -6,7 +6,7 @@ worked through in parts, here or in several processes, and the gradient is the s
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,6 +24,29 @@ from ewval.nn.training.loss import LossConfig, probability, sample_loss, segment
 from ewval.nn.training.optimization import OptimizerConfig, RunningMean, build_optimizer, learning_rate
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Outputs = tuple[list[Tensor], list[Tensor]]
+"""Logits and sigma [n, z, y, x] of each loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeConfig:
+    """How the arithmetic is done: memory against time, precision.
+
+    Args:
+        precision: `auto` is bfloat16 autocast on a GPU and float32 elsewhere.
+        recompute: Save memory by computing the inside of each loop again in the backward pass.
+        parts: Samples that go through the network at once; 0 finds it out. Bigger batches are summed up from parts.
+    """
+
+    precision: Precision = "auto"
+    recompute: bool = False
+    parts: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"unknown precision {self.precision!r}: one of auto, float32, bfloat16")
+        if self.parts < 0:
+            raise ValueError(f"parts {self.parts} is not >= 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +57,21 @@ class TrainConfig:
         loss: Which loss, and what counts in it.
         optimizer: How weights change.
         augment: How samples are varied.
+        compute: How the arithmetic is done.
         loops: Runs of the network over its own answer.
-        precision: `auto` is bfloat16 autocast on a GPU and float32 elsewhere.
-        recompute: Save memory by computing the inside of each loop again in the backward pass.
-        parts: Samples that go through the network at once; 0 finds it out. Bigger batches are summed up from parts.
         seed: Of every random draw.
     """
 
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     loops: int = 4
-    precision: Precision = "auto"
-    recompute: bool = False
-    parts: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.loops < 1 or self.parts < 0:
-            raise ValueError("loops must be >= 1 and parts >= 0")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"unknown precision {self.precision!r}: one of auto, float32, bfloat16")
+        if self.loops < 1:
+            raise ValueError(f"loops {self.loops} is not >= 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,7 @@ class Trainer:
         self.optimizer = build_optimizer(network.parameters(), config.optimizer)
         self.ema = RunningMean(network, decay=config.optimizer.ema) if config.optimizer.ema else None
         self._shared = self.team.wrap(network, leaves_unused=config.loss.name == "bce")
-        self._parts = config.parts
+        self._parts = config.compute.parts
 
     def step(self, batch: Batch, *, step: int, epoch: int, total_steps: int) -> StepResult:
         """Change the weights by one batch (this process's share of it) and return what happened.
@@ -169,22 +186,29 @@ class Trainer:
             torch.cuda.empty_cache()
 
     def _losses(self, network: nn.Module, batch: Batch, *, turn: int) -> Tensor:
-        assert batch.target is not None
-        config = self.config
-        with autocast(self.team.device, config.precision):
-            all_logits, all_sigma = network(
+        return self._losses_of(batch, self._outputs(network, batch), turn=turn)
+
+    def _outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        """Return logits and sigma [n, z, y, x] of each loop."""
+        with autocast(self.team.device, self.config.compute.precision):
+            outputs: Outputs = network(
                 batch.image,
                 batch.seed,
                 batch.confidence,
                 batch.context,
                 batch.boundary,
-                loops=config.loops,
+                loops=self.config.loops,
                 every_loop=True,
-                recompute=config.recompute,
+                recompute=self.config.compute.recompute,
             )
-        first = 0 if config.loss.every_loop else len(all_logits) - 1
-        outputs = enumerate(zip(all_logits[first:], all_sigma[first:], strict=True), start=first)
-        losses = [self._loss(batch, logits, sigma, turn=turn, loop=loop) for loop, (logits, sigma) in outputs]
+        return outputs
+
+    def _losses_of(self, batch: Batch, outputs: Outputs, *, turn: int) -> Tensor:
+        """Return the loss of each sample, [n]."""
+        all_logits, all_sigma = outputs
+        first = 0 if self.config.loss.every_loop else len(all_logits) - 1
+        counted = enumerate(zip(all_logits[first:], all_sigma[first:], strict=True), start=first)
+        losses = [self._loss(batch, logits, sigma, turn=turn, loop=loop) for loop, (logits, sigma) in counted]
         return torch.stack(losses).mean(0)
 
     def _loss(self, batch: Batch, logits: Tensor, sigma: Tensor, *, turn: int, loop: int) -> Tensor:
@@ -213,10 +237,9 @@ class Trainer:
 
     def _measure(self, batch: Batch) -> list[float]:
         assert batch.target is not None
-        losses = self._losses(self.network, batch, turn=-1)
-        logits, sigma = self.network(
-            batch.image, batch.seed, batch.confidence, batch.context, batch.boundary, loops=self.config.loops
-        )
+        outputs = self._outputs(self.network, batch)
+        losses = self._losses_of(batch, outputs, turn=-1)
+        logits, sigma = (of_loops[-1].float() for of_loops in outputs)
         chosen = probability(logits, sigma, loss=self.config.loss.name) > 0.5
         outside = batch.seed < 0.5 if batch.touching is None else batch.touching > 0
         true = batch.target > 0.5
@@ -226,14 +249,6 @@ class Trainer:
 
 CPU_PARTS = 2
 """Samples at once on a CPU: more is no faster, and needs more memory."""
-
-
-def train_steps(
-    trainer: Trainer, batches: Iterable[Batch], *, epoch: int = 0, step: int = 0, total_steps: int
-) -> Iterator[StepResult]:
-    """Train on each of `batches` in turn and yield what each step did; `step` is the number of the first one."""
-    for number, batch in enumerate(batches, start=step):
-        yield trainer.step(batch, step=number, epoch=epoch, total_steps=total_steps)
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
