@@ -64,14 +64,14 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (
         errors.MemoryShortError,
         Exit.UNAVAILABLE,
-        "lower --batch-size, or compute.parts or network.loops in the recipe, or set compute.recompute; the last checkpoint is kept",
+        "lower --batch-size or, in the recipe, compute.parts, or set compute.recompute; the last checkpoint is kept",
     ),
     (errors.DeviceError, Exit.UNAVAILABLE, "use --device cpu or auto"),
     (errors.UnavailableError, Exit.UNAVAILABLE, "`ewval doctor` shows what is available"),
     (
         errors.DivergedError,
         Exit.UNEXPECTED,
-        "the last good checkpoint is kept; begin another --run with a lower --learning-rate, or optimizer.clip in the recipe",
+        "the last good checkpoint is kept; begin another --run with a lower --learning-rate",
     ),
     (errors.WorkerDiedError, Exit.UNEXPECTED, "run the same command again with fewer --workers"),
     (errors.ConsentError, Exit.USAGE, "`ewval fetch` shows which with --dry-run, and makes them with --yes"),
