@@ -9,12 +9,16 @@ from ewval.cli.options import data_folder, hold_nothing, parse_ids
 from ewval.core.errors import UsageError
 
 
+def stdin(text: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(text.encode()))
+
+
 def test_ids_keep_their_order_and_lose_their_repetitions() -> None:
     assert parse_ids(["3", "1", "3", "2"]) == (3, 1, 2)
 
 
 def test_no_list_and_an_empty_one_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("# none\n"))
+    monkeypatch.setattr("sys.stdin", stdin("# none\n"))
     nothing_given, none_in_it = parse_ids(None), parse_ids(["-"])
     assert (nothing_given, none_in_it) == (None, ())
     assert [hold_nothing(*lists) for lists in ((None,), ((),), (None, ()), ((), (3,)), (None, None))] == [
@@ -40,7 +44,7 @@ def test_leading_zeros_are_read_and_thousands_of_digits_are_refused_in_a_short_l
 
 
 def test_a_dash_reads_ids_from_stdin_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("# failed yesterday\n12\n\n 13 # 404\n"))
+    monkeypatch.setattr("sys.stdin", stdin("# failed yesterday\n12\n\n 13 # 404\n"))
     assert parse_ids(["11", "-"]) == (11, 12, 13)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ewval.core.errors import UsageError
+from ewval.core.storage.text import read_text
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -15,10 +16,10 @@ def read_config(path: Path) -> dict[str, Any]:
         UsageError: The file cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(read_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
 
 

@@ -10,6 +10,7 @@ import typer
 from ewval.core.constants import DEFAULT_API, DEFAULT_DATA, ENV_API, ENV_DATA, ENV_MODEL
 from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
+from ewval.core.storage.text import to_text
 
 Data = Annotated[
     Path, typer.Option("--data", envvar=ENV_DATA, help="The data folder.", show_default=True, metavar="DIR")
@@ -76,7 +77,8 @@ def hold_nothing(*lists: Ids) -> bool:
 def _ids_on_stdin() -> Iterator[str]:
     if sys.stdin is None:
         raise UsageError("- reads ids from stdin, which is closed")
-    lines = (line.partition("#")[0].strip() for line in sys.stdin)
+    text = to_text(sys.stdin.buffer.read())
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return (text for text in lines if text)
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ewval.core.errors import MissingError, RecipeError
 from ewval.core.storage.files import write_atomically
+from ewval.core.storage.text import read_text
 
 SUFFIX = ".toml"
 _PACKAGED = "recipes"
@@ -52,7 +53,7 @@ def read_recipe(which: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(_text(which))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(which, "", str(error)) from error
 
 
@@ -61,7 +62,7 @@ def _text(which: str) -> str:
         path = Path(which)
         if not path.is_file():
             raise MissingError(f"recipe {which}")
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     if which not in recipe_names():
         raise MissingError(f"recipe {which}", hint=f"name a .toml file or one of: {', '.join(recipe_names())}")
     return (resources.files("ewval") / _PACKAGED / (which + SUFFIX)).read_text(encoding="utf-8")

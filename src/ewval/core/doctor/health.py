@@ -1,6 +1,5 @@
 """Whether this installation and this data folder are in order, and how to mend what is not."""
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Literal
 from ewval.core.errors import DamagedError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.ledger import Ledger
+from ewval.core.storage.text import parse_json
 
 State = Literal["ok", "warning", "problem"]
 PACKAGES = (
@@ -124,7 +124,7 @@ def _check_ledger(path: Path) -> Finding:
 
 def _check_json(path: Path) -> Finding:
     try:
-        json.loads(path.read_bytes())
+        parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         return Finding(path.name, "problem", f"cannot be read: {error}", "run `ewval index` again")
     return Finding(path.name, "ok", f"{path.stat().st_size / 1e6:.1f} MB")

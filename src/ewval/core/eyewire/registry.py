@@ -5,6 +5,7 @@ the zebrafish in Scouts-Log-Server and task_spawner.
 """
 
 import csv
+import io
 import json
 import re
 from collections import Counter
@@ -14,6 +15,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from ewval.core.errors import DamagedError, MissingError
+from ewval.core.storage.text import read_text
 
 COLUMNS = ("Cell ID", "Name", "Status", "Size", "Tags")
 FINISHED = "Completed"
@@ -60,11 +62,10 @@ def read_registry(path: Path) -> list[RegistryRow]:
         DamagedError: It is not a CSV file with the columns of a registry.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(_rows(stream, path))
+        return list(_rows(io.StringIO(read_text(path), newline=""), path))
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise MissingError(f"registry {path}", hint=str(error.strerror or "").lower()) from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise DamagedError(f"registry {path}", str(error)) from error
 
 

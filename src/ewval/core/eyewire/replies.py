@@ -6,18 +6,16 @@ replies comes from clients of 2015 to 2021. What is there has to be of the right
 Source: the decoders of seung-lab/omni.play (`desktop/src/task`) and the clients of ChrisRaven and BLimmie.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from ewval.core.constants import CUBE_EDGE
 from ewval.core.errors import ReplyError
 from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.eyewire.urls import flaw
+from ewval.core.storage.text import parse_json
 
 LARGEST_ID = 2**63 - 1
 LARGEST_SEGMENT = 2**32 - 1
@@ -52,8 +50,8 @@ def read_json(body: bytes, *, url: str) -> Any:
         ReplyError: It is not JSON, such as a page that a proxy put in its place.
     """
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        return parse_json(body)
+    except ValueError as error:
         start = body[:200].lstrip().lower()
         kind = "a web page" if start.startswith((b"<!doctype", b"<html")) else "not JSON"
         raise ReplyError(url, f"{kind} instead of an answer" if kind == "a web page" else kind) from error
@@ -178,7 +176,7 @@ def _segments(value: Any, name: str) -> dict[int, float]:
     """Segment ids to confidences; the server's database keeps such maps as text, so text is read once more."""
     if isinstance(value, str):
         try:
-            value = json.loads(value or "null")
+            value = parse_json((value or "null").encode())
         except ValueError:
             raise Unreadable(f"{name} is text, not an object") from None
     if isinstance(value, list):

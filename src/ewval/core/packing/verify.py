@@ -1,6 +1,5 @@
 """Whether a data folder holds, whole, every packed volume that it should."""
 
-import json
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from ewval.core.errors import DamagedError
 from ewval.core.folder import DataFolder
 from ewval.core.graph.graph import load_graph
 from ewval.core.progress import SILENT, Progress
+from ewval.core.storage.text import parse_json
 from ewval.core.volumes.store import PackedStore, packed_volumes, volume_ids
 from ewval.core.workers import Failure, Workers
 
@@ -97,6 +97,6 @@ def _index(folder: DataFolder) -> dict[int, int]:
     if not folder.task_vol.is_file():
         return {}
     try:
-        return {int(task): int(volume) for task, volume in json.loads(folder.task_vol.read_bytes()).items()}
+        return {int(task): int(volume) for task, volume in parse_json(folder.task_vol.read_bytes()).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(str(folder.task_vol), f"it does not map task ids to volume ids: {error}") from error

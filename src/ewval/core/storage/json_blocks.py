@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import orjson
 
 from ewval.core.errors import DamagedError, MissingError
+from ewval.core.storage.text import parse_json
 
 Parsed = TypeVar("Parsed")
 
@@ -52,8 +53,8 @@ def _blocks(content: bytes, *, entry_end: bytes) -> Iterator[dict[str, Any]]:
 
 def _whole(content: bytes, path: Path) -> dict[str, Any]:
     try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        document = parse_json(content)
+    except ValueError as error:
         raise DamagedError(str(path), str(error)) from error
     if not isinstance(document, dict):
         raise DamagedError(str(path), "not a JSON object")

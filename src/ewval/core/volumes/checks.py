@@ -1,12 +1,12 @@
 """Whether what was downloaded is what it should be."""
 
-import orjson
 import simplejpeg
 
 from ewval.core.constants import CUBE_EDGE
 from ewval.core.errors import DamagedError
 from ewval.core.eyewire.records import Bounds
 from ewval.core.eyewire.replies import corner_bounds
+from ewval.core.storage.text import parse_json
 from ewval.core.volumes.codec import decode_labels
 
 
@@ -53,8 +53,8 @@ def metadata_bounds(content: bytes, *, what: str) -> Bounds | None:
 
 def _metadata(content: bytes, *, what: str) -> dict[str, object]:
     try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        document = parse_json(content)
+    except ValueError as error:
         raise DamagedError(what, str(error)) from error
     if not isinstance(document, dict):
         raise DamagedError(what, "it is not a JSON object")

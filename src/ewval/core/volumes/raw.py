@@ -4,7 +4,6 @@ Source: the wire format of Eyewire's bucket. `N.jpg` is the x-y plane at z = N; 
 """
 
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from ewval.core.constants import CUBE_EDGE
 from ewval.core.errors import DamagedError, MissingError, UnsupportedError
 from ewval.core.eyewire.records import Bounds
+from ewval.core.storage.text import parse_json
 from ewval.core.volumes.codec import decode_labels
 
 try:
@@ -53,7 +53,7 @@ def read_metadata(folder: Path) -> VolumeMetadata:
     if not path.is_file():
         return VolumeMetadata()
     try:
-        document = json.loads(_read(path, limit=METADATA_BYTES_LIMIT))
+        document = parse_json(_read(path, limit=METADATA_BYTES_LIMIT))
     except ValueError as error:
         raise DamagedError(str(path), f"not JSON: {error}") from error
     if not isinstance(document, dict):

@@ -88,14 +88,14 @@ def render_report(
 def _page(data: Mapping[str, Any], *, title: str, subtitle: str) -> str:
     folder = files("ewval.core.show.viewer")
     parts = {
-        "@STYLE@": (folder / "style.css").read_text(),
+        "@STYLE@": (folder / "style.css").read_text(encoding="utf-8"),
         "@TITLE@": html.escape(title),
         "@SUBTITLE@": html.escape(subtitle),
-        "@SCRIPT@": (folder / "viewer.js").read_text(),
+        "@SCRIPT@": (folder / "viewer.js").read_text(encoding="utf-8"),
         # A "</script>" in the data would end the element that holds it.
         "@DATA@": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
     }
-    page = (folder / "page.html").read_text()
+    page = (folder / "page.html").read_text(encoding="utf-8")
     for mark, text in parts.items():
         page = page.replace(mark, text)
     return page
