@@ -15,6 +15,7 @@ from ewval.cli.doctor import doctor
 from ewval.cli.errors import Exit, report
 from ewval.cli.eval import eval_
 from ewval.cli.fetch import fetch
+from ewval.cli.help import EwvalCommand
 from ewval.cli.index import index
 from ewval.cli.output import Output, message
 from ewval.cli.pack import pack
@@ -44,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain ASCII, so that no console fails on a glyph
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
-    help="Does Eyewire tasks by itself and says how sure it is.",
+    help="Solves Eyewire tasks and says how sure it is.",
 )
 
 
@@ -66,11 +67,11 @@ def _main(
     ctx.default_map = default_map(read_config(Path(CONFIG_FILE)), options)
 
 
-app.command()(fetch)
-app.command()(pack)
-app.command()(index)
-app.command()(train)
-app.command("eval")(eval_)
-app.command()(predict)
-app.command()(demo)
-app.command()(doctor)
+app.command(cls=EwvalCommand)(fetch)
+app.command(cls=EwvalCommand)(pack)
+app.command(cls=EwvalCommand)(index)
+app.command(cls=EwvalCommand)(train)
+app.command("eval", cls=EwvalCommand)(eval_)
+app.command(cls=EwvalCommand)(predict)
+app.command(cls=EwvalCommand)(demo)
+app.command(cls=EwvalCommand)(doctor)

@@ -32,14 +32,14 @@ SMALL_TRAIN_STEPS, SMALL_EVAL_TASKS = 2, 2
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for all that the demo makes.", metavar="DIR")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo makes.", metavar="DIR")] = Path(
         "ewval-demo"
     ),
-    small: Annotated[bool, typer.Option("--small", help="A smaller world, in a third of the time.")] = False,
+    small: Annotated[bool, typer.Option("--small", help="Use a smaller world, three times as fast.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run all commands on a generated world, offline; the same command again continues."""
+    """Run every command on a generated world, offline."""
     output = open_output(json=json, quiet=quiet, verbose=False)
     ports = _claim(out)
     from ewval.core.sim.server import WireServer

@@ -21,10 +21,10 @@ def doctor(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Check versions, device, models, disk, token, server and data folder; say how to mend each problem.
+    """Check the installation, token, server and data folder.
 
-    Exit 0 where nothing is broken; a missing token is a warning, and only with a token is the server asked. Otherwise
-    4 for a refused token, 5 for a server that cannot be reached, 6 for the rest.
+    Each problem comes with its fix. Without a token, which is only a warning, the server is not contacted. Exit codes:
+    0 if nothing is broken, 4 for a refused token, 5 for a server that cannot be reached, 6 for anything else.
     """
     from ewval.core.doctor import health
     from ewval.core.eyewire.credentials import read_token

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 Side = Annotated[str, typer.Option("--split", help="test, val, train or all.", metavar="SIDE")]
 Loops = Annotated[
     str | None,
-    typer.Option("--loops", help="Runs over its own answer, side by side.", metavar="N,N", show_default="4,1"),
+    typer.Option("--loops", help="Network passes to compare, such as 4,1.", metavar="N,N", show_default="4,1"),
 ]
-Fold = Annotated[int | None, typer.Option("--fold", min=0, help="Use split-FOLD.json.", metavar="FOLD")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Score a seeded sample of N tasks.", metavar="N")]
+Fold = Annotated[
+    int | None, typer.Option("--fold", min=0, help="Use fold FOLD of `ewval index --folds`.", metavar="FOLD")
+]
+Limit = Annotated[int | None, typer.Option("--limit", help="Score a random sample of N tasks.", metavar="N")]
 Compare = Annotated[
-    list[str] | None, typer.Option("--compare", help="A further model; may be repeated.", metavar="MODEL")
+    list[str] | None, typer.Option("--compare", help="Another model to compare with; repeatable.", metavar="MODEL")
 ]
-Baselines = Annotated[bool, typer.Option("--baselines/--no-baselines", help="Score the baselines too.")]
+Baselines = Annotated[bool, typer.Option("--baselines/--no-baselines", help="Score the baselines as well.")]
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Draw plots and report.html.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Where results go; default: in the data folder.", metavar="DIR")
-]
+Out = Annotated[Path | None, typer.Option("--out", help="Output folder; default: in the data folder.", metavar="DIR")]
 
 
 def eval_(
@@ -47,7 +47,7 @@ def eval_(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Score a model, and the baselines it has to beat, on one side of the split."""
+    """Score a model and the baselines on held-out tasks."""
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     folder = options.data_folder(data, must_exist=True)
     from ewval.nn.evaluate import EvalRequest, evaluate

@@ -29,29 +29,31 @@ def fetch(
     cell: options.Cells = None,
     registry: Annotated[
         list[Path] | None,
-        typer.Option("--registry", help="All finished mouse cells of a cell registry.", metavar="CSV"),
+        typer.Option("--registry", help="Fetch all completed mouse cells in a registry file.", metavar="CSV"),
     ] = None,
     data: options.Data = options.DATA_DEFAULT,
-    context: Annotated[int, typer.Option(help="Ancestors fetched above each task.")] = DEFAULT_CONTEXT,
-    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Tasks and aggregates, no volumes.")] = False,
+    context: Annotated[int, typer.Option(help="Generations of ancestors to fetch.")] = DEFAULT_CONTEXT,
+    metadata_only: Annotated[
+        bool, typer.Option("--metadata-only", help="Fetch tasks and answers only, no volumes.")
+    ] = False,
     pack: Annotated[bool, typer.Option("--pack", help="Pack each volume as soon as it is complete.")] = False,
-    no_graph: Annotated[bool, typer.Option("--no-graph", help="With --pack: no segment graphs.")] = False,
-    drop_raw: Annotated[bool, typer.Option("--drop-raw", help="With --pack: delete what was downloaded.")] = False,
+    no_graph: Annotated[bool, typer.Option("--no-graph", help="With --pack: skip segment graphs.")] = False,
+    drop_raw: Annotated[bool, typer.Option("--drop-raw", help="With --pack: delete raw files once packed.")] = False,
     api: options.Api = options.API_DEFAULT,
     token_file: options.TokenFile = None,
-    api_rate: Annotated[float, typer.Option(help="Requests per second to the API, at most.")] = 5,
-    bucket_rate: Annotated[float, typer.Option(help="Requests per second to the bucket, at most.")] = 100,
+    api_rate: Annotated[float, typer.Option(help="Maximum API requests per second.")] = 5,
+    bucket_rate: Annotated[float, typer.Option(help="Maximum bucket requests per second.")] = 100,
     contact: Annotated[
         str | None,
-        typer.Option("--contact", envvar=ENV_CONTACT, help="Mail address that is sent along.", metavar="TEXT"),
+        typer.Option("--contact", envvar=ENV_CONTACT, help="Contact e-mail, sent with every request.", metavar="TEXT"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, fetch nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree to more than 10,000 requests.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched, fetch nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 requests without asking.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Fetch tasks, their aggregates and ancestors, and the volumes they lie in."""
+    """Fetch tasks, their answers and ancestors, and their volumes."""
     from ewval.core.fetch.run import FetchRequest, plan_fetch
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
@@ -98,7 +100,7 @@ def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
     except ConsentError as error:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise
-        if not typer.confirm(f"{error}; go on?", err=True):
+        if not typer.confirm(f"{error}; continue?", err=True):
             raise typer.Exit(Exit.USAGE) from error
         return _fetch(output, replace(request, yes=True))
 

@@ -19,27 +19,29 @@ FEW_TASKS = 10
 
 def index(
     data: Data = DATA_DEFAULT,
-    split: Annotated[str, typer.Option(help="volume, cell or cell:NUMBER (cells below it train).")] = "volume",
-    test_fraction: Annotated[float, typer.Option(help="Share of the tasks that is only ever scored.")] = 0.1,
-    val_fraction: Annotated[float, typer.Option(help="Share of the tasks that validates.")] = 0.01,
+    split: Annotated[str, typer.Option(help="volume, cell, or cell:ID (cells below ID train).")] = "volume",
+    test_fraction: Annotated[float, typer.Option(help="Fraction of tasks to test on.")] = 0.1,
+    val_fraction: Annotated[float, typer.Option(help="Fraction of tasks to validate on.")] = 0.01,
     folds: Annotated[
         int | None, typer.Option(help="Also write K cross-validation splits by cell.", metavar="K")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
-    consensus: Annotated[str, typer.Option(help="rule, all or a confidence.", metavar="rule|all|FLOAT")] = "rule",
-    min_weight: Annotated[float | None, typer.Option(help="Drop tasks with less votes.", metavar="W")] = None,
-    keep_empty: Annotated[bool, typer.Option("--keep-empty", help="Keep empty answers on the test side.")] = False,
-    cell: Annotated[list[str] | None, typer.Option(help="Only this cell; repeat for more.", metavar="ID")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a data folder of its own.", metavar="DIR")] = None,
-    skip_volumes: Annotated[
-        bool, typer.Option("--skip-volumes", help="Do not look into the packed volumes, present or not.")
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    consensus: Annotated[
+        str, typer.Option(help="Which segments count: rule, all, or a confidence.", metavar="rule|all|FLOAT")
+    ] = "rule",
+    min_weight: Annotated[float | None, typer.Option(help="Drop tasks with fewer votes.", metavar="W")] = None,
+    keep_empty: Annotated[
+        bool, typer.Option("--keep-empty", help="Keep tasks with empty answers for testing.")
     ] = False,
+    cell: Annotated[list[str] | None, typer.Option(help="Only this cell; repeatable.", metavar="ID")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the selection as a new data folder.", metavar="DIR")] = None,
+    skip_volumes: Annotated[bool, typer.Option("--skip-volumes", help="Do not check the packed volumes.")] = False,
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """List the tasks to learn from, and split them into train, val and test."""
+    """Build the task table and split it into train, val and test."""
     from ewval.core.index.assignment import Fractions
     from ewval.core.index.build import IndexRequest
     from ewval.core.index.build import index as index_folder

@@ -12,23 +12,19 @@ from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.storage.text import to_text
 
-Data = Annotated[
-    Path, typer.Option("--data", envvar=ENV_DATA, help="The data folder.", show_default=True, metavar="DIR")
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only ids or paths on stdout.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Debug log on stderr.")]
+Data = Annotated[Path, typer.Option("--data", envvar=ENV_DATA, help="Data folder.", show_default=True, metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only ids or paths to stdout.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a debug log to stderr.")]
 Api = Annotated[str, typer.Option("--api", envvar=ENV_API, help="Base URL of the Eyewire API.", metavar="URL")]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", help="File that holds the Eyewire token.", metavar="PATH")
-]
+TokenFile = Annotated[Path | None, typer.Option("--token-file", help="File with the Eyewire token.", metavar="PATH")]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", envvar=ENV_MODEL, help="A packaged name or a path.", metavar="NAME|PATH"),
+    typer.Option("--model", envvar=ENV_MODEL, help="Packaged name or path.", metavar="NAME|PATH"),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: the cores.")]
-Cells = Annotated[list[str] | None, typer.Option("--cell", help="All tasks of a cell.", metavar="ID")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
+Cells = Annotated[list[str] | None, typer.Option("--cell", help="All tasks of this cell; repeatable.", metavar="ID")]
 TaskIds = Annotated[list[str] | None, typer.Argument(metavar="TASK_ID...|-", help="Task ids; - reads them from stdin.")]
 
 Ids = tuple[int, ...] | None

@@ -22,26 +22,23 @@ if TYPE_CHECKING:
 
 def pack(
     volume_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="VOLUME_ID...|-", help="Default: every raw volume.")
+        list[str] | None,
+        typer.Argument(metavar="VOLUME_ID...|-", help="Volume ids; - reads them from stdin. Default: all."),
     ] = None,
     data: Data = DATA_DEFAULT,
-    factor: Annotated[int, typer.Option(help="Raw voxels per packed voxel along each edge: 1, 2, 4 or 8.")] = FACTOR,
+    factor: Annotated[int, typer.Option(help="Downsampling along each edge: 1, 2, 4 or 8.")] = FACTOR,
     workers: Workers = None,
-    dask: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Pack on the Dask cluster of the scheduler at ADDRESS.")
-    ] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to run on.")] = None,
     no_graph: Annotated[
-        bool, typer.Option("--no-graph", help="Do not measure segment graphs, which the default model decides from.")
+        bool, typer.Option("--no-graph", help="Skip segment graphs, which the default model needs.")
     ] = False,
     drop_raw: Annotated[bool, typer.Option("--drop-raw", help="Delete each raw volume once it is packed.")] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Then re-read every packed file and every task's volume.")
-    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Afterwards, check every packed file and task.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Turn raw volumes into the packed volumes and segment graphs that everything else reads."""
+    """Pack raw volumes and measure their segment graphs."""
     from ewval.core.packing.pack import PackRequest
     from ewval.core.packing.pack import pack as pack_volumes
     from ewval.core.packing.verify import verify as verify_volumes

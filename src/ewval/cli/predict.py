@@ -32,19 +32,17 @@ BARS = ("fetch tasks", "fetch files", "pack", "predict")
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", envvar=ENV_MODEL, help="A packaged name or a path; several are an ensemble.", metavar="NAME|PATH"
+        "--model", envvar=ENV_MODEL, help="Packaged name or path; repeat for an ensemble.", metavar="NAME|PATH"
     ),
 ]
-Loops = Annotated[int | None, typer.Option("--loops", min=1, max=64, help="Runs of the network over its own answer.")]
-Tta = Annotated[bool, typer.Option("--tta", help="Average over the eight mirrorings of the cube.")]
-Rank = Annotated[bool, typer.Option("--rank", help="Those that need a person's look first.")]
-Segments = Annotated[
-    bool, typer.Option("--segments", help="Seed and answer as the game's form takes them: ids joined by commas.")
-]
-Out = Annotated[Path | None, typer.Option("--out", help="Save masks, pictures and answers here.", metavar="DIR")]
-Report = Annotated[bool, typer.Option("--report", help="Write report.html: slices and a 3D view, in --out or here.")]
+Loops = Annotated[int | None, typer.Option("--loops", min=1, max=64, help="Network passes over its own answer.")]
+Tta = Annotated[bool, typer.Option("--tta", help="Average over the 8 reflections of the cube.")]
+Rank = Annotated[bool, typer.Option("--rank", help="Sort by review priority.")]
+Segments = Annotated[bool, typer.Option("--segments", help="Print seed and answer as comma-separated ids.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Save answers, masks and pictures here.", metavar="DIR")]
+Report = Annotated[bool, typer.Option("--report", help="Write report.html with slices and a 3D view.")]
 View = Annotated[bool, typer.Option("--view", help="Open the first answer in neuroglancer (extra 'view').")]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Samples at once, on a GPU.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Samples per batch on a GPU.")]
 
 
 def predict(
@@ -67,7 +65,7 @@ def predict(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Say which segments to add to tasks, which to look at, and why."""
+    """Say which segments to add, which to check, and why."""
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     form = _form(json=json, segments=segments, quiet=quiet)
     tasks, cells = _asked_for(task_ids, cell)
