@@ -11,9 +11,9 @@ import pytest
 from block_cube import block_cube
 from ewval.core.errors import DamagedError
 from ewval.core.forest import fit as fit_head_module
-from ewval.core.forest import learn as learn_head
 from ewval.core.forest.boosting import BoostingConfig, Forest
 from ewval.core.forest.candidates import survey
+from ewval.core.forest.examples import draw_candidates, draw_cells, draw_pairs
 from ewval.core.forest.fit import FittedHead, _deal, fit_head
 from ewval.core.forest.growth import Growth
 from ewval.core.forest.labelled import LabelledVolume, known_pairs, surroundings_of
@@ -137,7 +137,7 @@ def test_it_is_the_mean_of_draws_with_generated_cubes_and_without(
     assert np.allclose(fitted.head.pairs.log_odds(rows), np.mean(courses, axis=0), atol=1e-5)
     candidates = [said[f"{number}-candidates-0"] for number in range(4)]
     assert np.allclose(fitted.head.candidates.log_odds(numbers), np.mean(candidates, axis=0), atol=1e-5)
-    assert set(fitted.judgement.log_odds) == {own.name, generated.name}
+    assert [course.volumes for course in fitted.courses] == 2 * [{own.name}, {own.name, generated.name}]
 
 
 def test_another_draw_deals_the_same_parts_to_other_cells() -> None:
@@ -275,33 +275,64 @@ def test_a_cells_answer_changes_no_judgement_of_its_own_pairs(
     after = learn_pairs([torn, volumes[1]], {**parts, 999: parts[cell]}, config=SMALL)
     inner = np.isin(volume.graph.pairs, rows).all(axis=1)
     assert inner.any()
-    assert (before.log_odds[volume.name][inner] == after.log_odds[volume.name][inner]).all()
-    assert not (before.log_odds[volume.name] == after.log_odds[volume.name]).all()
+    first, second = before.log_odds(volume), after.log_odds(torn)
+    assert (first[inner] == second[inner]).all()
+    assert not (first == second).all()
 
 
 def test_no_forest_answers_for_cells_that_it_learned_from(
     volumes: list[LabelledVolume], parts: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learned: dict[bytes, set[int]] = {}
     asked: list[tuple[int, bytes]] = []
-
-    def fit(taught: list[LabelledVolume], *arguments: Any) -> Forest:
-        forest = fit_candidates(taught, *arguments)
-        learned[forest.leaf.tobytes()] = {cell for volume in taught for cell in volume.cells}
-        return forest
 
     def attempt(volume: LabelledVolume, around: Any, cell: int, *, forest: Forest, random: Any) -> list[Trial]:
         asked.append((cell, forest.leaf.tobytes()))
         return try_cell(volume, around, cell, forest=forest, random=random)
 
-    fit_candidates: Any = learn_head._fit_candidates
     try_cell: Any = fit_head_module._try
-    monkeypatch.setattr(learn_head, "_fit_candidates", fit)
     monkeypatch.setattr(fit_head_module, "_try", attempt)
-    fit_head(volumes, parts, config=SMALL)
+    fitted = fit_head(volumes, parts, config=SMALL)
+    without = fitted.courses[0].candidates.without
     assert {cell for cell, _ in asked} == set(parts)
-    for cell, forest in asked:
-        assert learned[forest] == {other for other in parts if parts[other] != parts[cell]}
+    assert all(forest == without[parts[cell]].leaf.tobytes() for cell, forest in asked)
+
+
+def test_nothing_of_a_part_is_an_example_for_the_forest_without_it(
+    volumes: list[LabelledVolume], parts: dict[int, int]
+) -> None:
+    for part in range(3):
+        mine = {cell for cell, of in parts.items() if of == part}
+        expected = [known_pairs(volume.without(mine & volume.cells.keys())) for volume in volumes]
+        examples = draw_pairs(volumes, parts, most=10**9, expected=None, random=np.random.default_rng(0))
+        usable = examples.usable[:, part]
+        rows = np.concatenate([v.graph.evidence[chosen] for v, (chosen, _) in zip(volumes, expected, strict=True)])
+        assert np.array_equal(examples.rows[usable], rows)
+        assert np.array_equal(examples.truth[usable], np.concatenate([truth for _, truth in expected]))
+    judgement = learn_pairs(volumes, parts, config=SMALL)
+    drawn = draw_candidates(volumes, parts, judgement.around, sampling=SMALL.sampling, most=99, seed=0)
+    assert drawn is not None
+    assert not drawn.usable[np.arange(len(drawn.part)), drawn.part].any()
+    assert 0 < drawn.usable.mean() < 1
+
+
+def test_of_many_contacts_a_bounded_draw_stands_for_all(volumes: list[LabelledVolume], parts: dict[int, int]) -> None:
+    everything = draw_pairs(volumes, parts, most=10**9, expected=None, random=np.random.default_rng(0))
+    sums = []
+    for seed in range(40):
+        some = draw_pairs(volumes, parts, most=60, expected=None, random=np.random.default_rng(seed))
+        assert len(some.truth) < 100
+        sums.append([some.weight.sum(), some.weight[some.truth].sum()])
+    expected = [everything.weight.sum(), everything.weight[everything.truth].sum()]
+    assert np.allclose(np.mean(sums, axis=0), expected, rtol=0.1)
+
+
+def test_every_cell_in_turn_gives_one_of_its_cubes(volumes: list[LabelledVolume]) -> None:
+    twice = [volumes[0], replace(volumes[0], name="blocks/9"), volumes[1]]
+    cells = {cell for volume in volumes for cell in volume.cells}
+    drawn = list(draw_cells(twice, most=len(cells), random=np.random.default_rng(0)))
+    assert sorted(cell for _, some in drawn for cell in some) == sorted(cells)
+    whole = list(draw_cells(twice, most=10**6, random=np.random.default_rng(0)))
+    assert [(volume.name, set(some)) for volume, some in whole] == [(v.name, set(v.cells)) for v in twice]
 
 
 def test_nobodys_contacts_beside_a_cell_are_judged_by_forests_that_have_not_seen_them(
@@ -322,7 +353,7 @@ def test_nobodys_contacts_beside_a_cell_are_judged_by_forests_that_have_not_seen
     }
     for pair in np.flatnonzero(inner):
         unseen = [said[part][pair] for part in range(3) if withheld[part][pair]] or [s[pair] for s in said.values()]
-        assert judged.log_odds[rest.name][pair] == pytest.approx(np.mean(unseen))
+        assert judged.log_odds(rest)[pair] == pytest.approx(np.mean(unseen))
     assert any(0 < sum(withheld[part][pair] for part in range(3)) < 3 for pair in np.flatnonzero(inner))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.logistic import chance_of, fit_logistic
+from ewval.core.forest.logistic import RIDGE, chance_of, fit_logistic
 
 __all__ = ["BetaCalibration"]
 
@@ -38,7 +38,13 @@ class BetaCalibration:
 
     @classmethod
     def fit(
-        cls, log_odds: NDArray[np.float64], truth: NDArray[np.bool_], *, weight: NDArray[np.float64]
+        cls,
+        log_odds: NDArray[np.float64],
+        truth: NDArray[np.bool_],
+        *,
+        weight: NDArray[np.float64],
+        toward: "BetaCalibration | None" = None,
+        ridge: float = RIDGE,
     ) -> "BetaCalibration":
         """Return the calibration of least cross-entropy.
 
@@ -46,17 +52,24 @@ class BetaCalibration:
             log_odds: float64[n].
             truth: bool[n], what came true.
             weight: float64[n], how much each counts; about 1 in all.
+            toward: Kept to where the rows say nothing; None for log-odds as they are.
+            ridge: Pull towards that.
         """
+        first = cls() if toward is None else toward
         yes, no = _logarithms(log_odds)
         one = np.ones(len(log_odds))
-        low, high, shift = fit_logistic([yes, -no, one], truth, weight=weight, toward=(1, 1, 0))
+
+        def fitted(columns: list[NDArray[np.float64]], *kept: float) -> list[float]:
+            return fit_logistic(columns, truth, weight=weight, toward=kept, ridge=ridge)
+
+        low, high, shift = fitted([yes, -no, one], first.low, first.high, first.shift)
         # A slope that would fall is left out, as its authors do, and the rest is fitted anew.
         if low < 0:
-            low, (high, shift) = 0.0, fit_logistic([-no, one], truth, weight=weight, toward=(1, 0))
+            low, (high, shift) = 0.0, fitted([-no, one], first.high, first.shift)
         elif high < 0:
-            high, (low, shift) = 0.0, fit_logistic([yes, one], truth, weight=weight, toward=(1, 0))
+            high, (low, shift) = 0.0, fitted([yes, one], first.low, first.shift)
         if min(low, high) < 0:
-            low, high, (shift,) = 0.0, 0.0, fit_logistic([one], truth, weight=weight, toward=(0,))
+            low, high, (shift,) = 0.0, 0.0, fitted([one], 0)
         return cls(low, high, shift)
 
 

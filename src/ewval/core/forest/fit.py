@@ -1,22 +1,32 @@
-"""From labelled cubes to a segment head whose every setting was chosen on cells it had not seen."""
+"""From labelled cubes to forests whose every setting was chosen on cells they had not seen."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
+from ewval.core.forest.examples import draw_cells
 from ewval.core.forest.growth import grow
 from ewval.core.forest.labelled import LabelledVolume
-from ewval.core.forest.learn import Keep, LearnConfig, PairJudgement, fit_anew, learn_candidates, learn_pairs, leave_out
+from ewval.core.forest.learn import (
+    Keep,
+    LearnConfig,
+    LearnedCandidates,
+    PairJudgement,
+    fit_anew,
+    learn_candidates,
+    learn_pairs,
+)
 from ewval.core.forest.model import SegmentHead
 from ewval.core.forest.states import draw_seed
 from ewval.core.forest.tune import Trial, Tuned, tune
 from ewval.core.progress import SILENT, Progress
+from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["FittedHead", "fit_head"]
+__all__ = ["FittedHead", "Start", "count_forests", "fit_head"]
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
@@ -25,29 +35,39 @@ DRAWN_SEEDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FittedHead:
-    """A head, how it was tuned, and what it says of the pairs of its own cubes without having seen them."""
+class Start:
+    """A model to begin from: what it has learned, and the thresholds of its card."""
 
     head: SegmentHead
-    tuned: Tuned
-    judgement: PairJudgement
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
+class FittedHead:
+    """A head, how it was tuned, and the courses that it is the mean of."""
+
+    head: SegmentHead
+    tuned: Tuned
+    courses: "tuple[Course, ...]"
+
+    def log_odds(self, volume: LabelledVolume) -> NDArray[np.float64]:
+        """Return the log-odds of a volume's pairs by forests that have not seen them, the mean of all courses."""
+        return _mean_log_odds(self.courses, volume)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
     """What one set of cubes teaches.
 
     Args:
-        parts: From each cell to its part.
-        judgement: Of contacts.
-        candidates: Learned from all cells.
-        without: By part, learned from the cells of the others.
+        volumes: Their names.
+        pairs: Judges contacts.
+        candidates: Judges candidates.
     """
 
-    parts: Mapping[int, int]
-    judgement: PairJudgement
-    candidates: Forest
-    without: Mapping[int, Forest]
+    volumes: frozenset[str]
+    pairs: PairJudgement
+    candidates: LearnedCandidates
 
 
 def fit_head(
@@ -55,6 +75,7 @@ def fit_head(
     parts: Mapping[int, int],
     *,
     config: LearnConfig | None = None,
+    start: Start | None = None,
     keep: Keep = fit_anew,
     progress: Progress = SILENT,
 ) -> FittedHead:
@@ -71,26 +92,38 @@ def fit_head(
         volumes: With known cells.
         parts: From each cell to learn from to its part, at least two; all other cells are held out.
         config: How to learn.
+        start: A model that knows other cells than these; each forest is blended with its own, by weights from what
+            both say of cells that neither has seen, and settings are drawn towards its own.
         keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each forest.
 
     Raises:
-        ValueError: There are fewer than two parts.
+        ValueError: There are fewer than two parts, or too little is known to tell right from wrong.
     """
     config = LearnConfig() if config is None else config
     if len(set(parts.values())) < 2:
         raise ValueError("cells must be in at least two parts")
-    volumes = [volume.without(volume.cells.keys() - parts.keys()) for volume in volumes]
+    held_out = [volume.cells.keys() - parts.keys() for volume in volumes]
+    volumes = [v.without(cells) if cells else v for v, cells in zip(volumes, held_out, strict=True)]
     courses = []
     for number, taught in enumerate(_courses_of(volumes) * config.draws):
         dealt = _deal(parts, seed=number) if number else parts
         mine = {cell: dealt[cell] for volume in taught for cell in volume.cells}
         drawn = replace(config, seed=config.seed * COURSES + number)
-        courses.append(_learn(f"{number}-", taught, mine, config=drawn, keep=keep, progress=progress))
-    judgement = _mean_judgement([course.judgement for course in courses])
-    tuned = tune(_validate(volumes, courses, judgement, seed=config.seed))
-    candidates = merge_forests([course.candidates for course in courses])
-    return FittedHead(SegmentHead(judgement.forest, candidates, tuned.settings), tuned, judgement)
+        courses.append(_learn(f"{number}-", taught, mine, config=drawn, start=start, keep=keep, progress=progress))
+    tuned = tune(_validate(volumes, courses, config=config), toward=None if start is None else _tuned(start))
+    pairs = merge_forests([course.pairs.forest for course in courses])
+    candidates = merge_forests([course.candidates.forest for course in courses])
+    return FittedHead(SegmentHead(pairs, candidates, tuned.settings), tuned, tuple(courses))
+
+
+def count_forests(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig) -> int:
+    """Return how many forests `fit_head` fits."""
+    return len(_courses_of(volumes)) * config.draws * (2 * parts + config.rounds)
+
+
+def _tuned(start: Start) -> Tuned:
+    return Tuned(start.head.settings, start.thresholds, score=0.0, rejected_wrong=0.0)
 
 
 def _deal(parts: Mapping[int, int], *, seed: int) -> dict[int, int]:
@@ -112,42 +145,43 @@ def _learn(
     parts: Mapping[int, int],
     *,
     config: LearnConfig,
+    start: Start | None,
     keep: Keep,
     progress: Progress,
-) -> _Course:
+) -> Course:
     def kept(forest: str, fit: Callable[[], Forest]) -> Forest:
         return keep(name + forest, fit)
 
-    judgement = learn_pairs(volumes, parts, config=config, keep=kept, progress=progress)
-    around = {v.name: survey(v.graph, judgement.log_odds[v.name]) for v in volumes}
-    candidates = partial(learn_candidates, around=around, keep=kept, progress=progress)
-    once = replace(config, rounds=1)
-    without = {
-        part: candidates(leave_out(volumes, parts, part), config=once, name=f"candidates-without-{part}")
-        for part in sorted(set(parts.values()))
-    }
-    return _Course(parts, judgement, candidates(volumes, config=config), without)
+    head = None if start is None else start.head
+    pairs = learn_pairs(
+        volumes, parts, config=config, start=None if head is None else head.pairs, keep=kept, progress=progress
+    )
+    candidates = learn_candidates(
+        volumes, pairs, config=config, start=None if head is None else head.candidates, keep=kept, progress=progress
+    )
+    return Course(frozenset(volume.name for volume in volumes), pairs, candidates)
 
 
-def _mean_judgement(judgements: Sequence[PairJudgement]) -> PairJudgement:
-    """Return the mean of judgements, each volume's of those that know it."""
-    names = {name for judgement in judgements for name in judgement.log_odds}
-    said = {name: [j.log_odds[name] for j in judgements if name in j.log_odds] for name in sorted(names)}
-    forest = merge_forests([judgement.forest for judgement in judgements])
-    return PairJudgement(forest, {name: np.mean(odds, axis=0) for name, odds in said.items()})
+def _mean_log_odds(courses: Sequence[Course], volume: LabelledVolume) -> NDArray[np.float64]:
+    """Return the mean of the judgements of the courses that know the volume."""
+    said = [course.pairs.log_odds(volume) for course in courses if volume.name in course.volumes]
+    return np.asarray(np.mean(said, axis=0))
 
 
-def _validate(
-    volumes: Sequence[LabelledVolume], courses: Sequence[_Course], judgement: PairJudgement, *, seed: int
-) -> list[Trial]:
+def _validate(volumes: Sequence[LabelledVolume], courses: Sequence[Course], *, config: LearnConfig) -> list[Trial]:
     """Grow the tasks of each cell by forests that have not seen it."""
     trials: list[Trial] = []
-    for volume in [volume for volume in volumes if volume.validates] or volumes:
-        around, random = survey(volume.graph, judgement.log_odds[volume.name]), np.random.default_rng(seed)
-        for cell in sorted(volume.cells):
-            forest = merge_forests([course.without[course.parts[cell]] for course in courses])
-            trials += _try(volume, around, cell, forest=forest, random=random)
+    validating, random = [volume for volume in volumes if volume.validates] or volumes, _random(config.seed)
+    for volume, cells in draw_cells(validating, most=config.bounds.trials, random=random):
+        around = survey(volume.graph, _mean_log_odds(courses, volume))
+        for cell in cells:
+            forest = merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in courses])
+            trials += _try(volume, around, cell, forest=forest, random=_random(config.seed, volume.id, cell))
     return trials
+
+
+def _random(*key: int) -> np.random.Generator:
+    return np.random.default_rng([number % 2**32 for number in key])
 
 
 def _try(

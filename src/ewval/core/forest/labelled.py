@@ -2,15 +2,19 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.graph.graph import SegmentGraph
+from ewval.core.graph.graph import SegmentGraph, load_graph
 
 __all__ = ["LabelledVolume", "known_pairs", "surroundings_of"]
 
 UNKNOWN = -1
+GRAPHS_KEPT = 8
+"""Work goes cube by cube, and a set of a few cubes is read once."""
 NONE = np.zeros(0, dtype=np.int64)
 
 
@@ -20,7 +24,7 @@ class LabelledVolume:
 
     Args:
         name: To tell cubes and data sets apart; what stands before `/` is the data set.
-        graph: Its segments and contacts.
+        stored: Its segments and contacts, or the file that holds them: thousands of cubes do not fit into memory.
         cells: From each cell to its segments (rows of the graph), all of them.
         seeds: From each cell to the seeds that its tasks start from; a seed that is all of the cell is one with nothing
             to add.
@@ -31,12 +35,21 @@ class LabelledVolume:
     """
 
     name: str
-    graph: SegmentGraph
+    stored: SegmentGraph | Path
     cells: Mapping[int, NDArray[np.int64]]
     seeds: Mapping[int, tuple[NDArray[np.int64], ...]]
     withheld: NDArray[np.int64] = field(default_factory=lambda: NONE)
     weight: float = 1.0
     validates: bool = True
+
+    @property
+    def graph(self) -> SegmentGraph:
+        """Its segments and contacts; of those in files the latest few stay in memory.
+
+        Raises:
+            DamagedError: The file does not hold what it should.
+        """
+        return _load(self.stored) if isinstance(self.stored, Path) else self.stored
 
     @property
     def dataset(self) -> str:
@@ -76,6 +89,11 @@ class LabelledVolume:
         rows = np.setdiff1d(np.concatenate([NONE, *held_out]), known)
         around = surroundings_of(rows, self.graph, known=known)
         return replace(self, withheld=np.union1d(self.withheld, around))
+
+
+@lru_cache(maxsize=GRAPHS_KEPT)
+def _load(path: Path) -> SegmentGraph:
+    return load_graph(path)
 
 
 def surroundings_of(rows: NDArray[np.int64], graph: SegmentGraph, *, known: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
 from ewval.core.forest.labelled import LabelledVolume
-from ewval.core.graph.graph import SegmentGraph
+from ewval.core.graph.graph import SegmentGraph, has_graph
 from ewval.core.index.split import Split, read_split
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.views import VolumeSource
@@ -19,6 +19,7 @@ from ewval.core.volumes.store import PackedStore
 __all__ = ["read_labelled", "share_out"]
 
 SIDES = ("train", "val", "test")
+WHERE_FROM = "`ewval pack` measures it in raw files; where these are gone, fetch into a new --data folder"
 
 
 def read_labelled(
@@ -28,36 +29,42 @@ def read_labelled(
     fold: int | None = None,
     weight: float = 1.0,
     validates: bool = True,
+    most: int | None = None,
+    seed: int = 0,
     progress: Progress = SILENT,
 ) -> list[LabelledVolume]:
     """Return the cubes of a folder with the answers of its tasks; graphs are measured once and kept there.
 
     Args:
-        folder: With `raw/` at hand, since contacts are measured at full resolution.
+        folder: With the graphs of its volumes, or `raw/` to measure them in.
         sides: Of the split, whose tasks count. Cells of the other sides are held out: they and what touches them are
             no examples at all, neither of one cell nor of what is foreign to another.
         fold: Of the cross-validation, None for the plain split.
         weight: Of its examples in learning.
         validates: Whether settings are chosen on its cells, too.
+        most: Cubes, at most; None for all. Every cell in turn gives one of its own.
+        seed: Of which cubes these are.
         progress: Advanced once for each cube.
 
     Raises:
-        MissingError: The folder has no split, no task files, or a volume without its files as downloaded.
+        MissingError: The folder has no split, no task files, or a volume with neither graph nor raw files.
     """
     table, split = TaskTable.load(folder), read_split(folder, fold=fold)
     rows = _answered(table, split, sides)
     other_rows = _answered(table, split, [side for side in SIDES if side not in sides])
     source, store = VolumeSource(folder), PackedStore(folder)
-    volumes = np.unique(table.volume[rows]).tolist()
+    volumes = _drawn(table, rows, most=most, seed=seed)
     progress.start(len(volumes), unit="cubes")
     found = []
     for volume in volumes:
         view = source.graph(volume, store.image(volume), store.segmentation(volume))
         if view.resolution != "full":
-            raise MissingError(f"{folder.raw(volume)}", hint="`ewval fetch` brings it; `pack --drop-raw` removed it")
+            raise MissingError(f"the segment graph {folder.graph(volume)}", hint=WHERE_FROM)
         mine, others = (of[table.volume[of] == volume].tolist() for of in (rows, other_rows))
         name = f"{folder.root.resolve().name}/{volume}"
         labelled = replace(_label(name, view.graph, table, mine), weight=weight, validates=validates)
+        if has_graph(folder.graph(volume)):  # a folder that cannot be written to has none
+            labelled = replace(labelled, stored=folder.graph(volume))
         held_out = _label(name, view.graph, table, others).cells
         found.append(labelled.withholding(list(held_out.values())))
         progress.advance(1)
@@ -75,6 +82,20 @@ def share_out(volumes: Iterable[LabelledVolume], *, parts: int, seed: int = 0) -
     cells = sorted({cell for volume in volumes for cell in volume.cells})
     drawn = np.random.default_rng(seed).permutation(len(cells))
     return {cell: int(place % parts) for cell, place in zip(cells, drawn, strict=True)}
+
+
+def _drawn(table: TaskTable, rows: NDArray[np.int64], *, most: int | None, seed: int) -> list[int]:
+    """Return the volumes of the tasks in `rows`, ascending, `most` of them: each cell in turn gives its next one."""
+    volumes = np.unique(table.volume[rows])
+    if most is None or len(volumes) <= most:
+        return [int(volume) for volume in volumes]
+    shuffled = rows[np.random.default_rng(seed).permutation(len(rows))]
+    by_cell = np.argsort(table.group[shuffled], kind="stable")
+    cells = table.group[shuffled][by_cell]
+    turn = np.arange(len(cells)) - np.searchsorted(cells, cells)
+    in_turn = table.volume[shuffled][by_cell][np.argsort(turn, kind="stable")]
+    _, first = np.unique(in_turn, return_index=True)
+    return sorted(int(volume) for volume in in_turn[np.sort(first)][:most])
 
 
 def _answered(table: TaskTable, split: Split, sides: Sequence[str]) -> NDArray[np.int64]:

@@ -1,19 +1,30 @@
-"""Training of the segment head, each step on judgements of cells that the step before had not seen."""
+"""Training of the forests, each step on judgements of cells that the step before had not seen."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.boosting import BoostingConfig, Forest, fit_forest, merge_forests
-from ewval.core.forest.candidates import Surroundings
-from ewval.core.forest.labelled import LabelledVolume, known_pairs
-from ewval.core.forest.states import SamplingConfig, States, sample_states
+from ewval.core.forest.blend import Blend
+from ewval.core.forest.boosting import Binned, BoostingConfig, Forest, fit_forest, merge_forests
+from ewval.core.forest.candidates import Surroundings, survey
+from ewval.core.forest.examples import (
+    Bounds,
+    CandidateExamples,
+    PairExamples,
+    draw_candidates,
+    draw_pairs,
+    parts_of,
+    withheld_by,
+)
+from ewval.core.forest.labelled import UNKNOWN, LabelledVolume
+from ewval.core.forest.states import SamplingConfig
 from ewval.core.progress import SILENT, Progress
 
-__all__ = ["Keep", "LearnConfig", "PairJudgement", "fit_anew", "learn_candidates", "learn_pairs", "leave_out"]
+__all__ = ["Keep", "LearnConfig", "LearnedCandidates", "PairJudgement", "fit_anew", "learn_candidates", "learn_pairs"]
 
 
 Keep = Callable[[str, Callable[[], Forest]], Forest]
@@ -30,16 +41,19 @@ CANDIDATE_TREES = BoostingConfig(
     trees=100, depth=4, rate=0.15, row_share=0.5, column_share=0.25, least_weight=8.0, ridge=10.0
 )
 SAMPLING = SamplingConfig()
+JUDGEMENTS_KEPT = 400
+"""Cubes whose judgements stay in memory, 0.1 MB each."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnConfig:
-    """How the head learns.
+    """How the forests learn.
 
     Args:
         pairs: Trees that judge contacts; one forest for each part of the cells that is left out.
         candidates: Trees that judge candidates.
         sampling: Of half-grown objects.
+        bounds: How much is learned from at most.
         rounds: Forests of candidates, each from other objects; they are averaged.
         draws: How often all is learned, each time with other parts of the cells; the forests are averaged, since
             another deal alone changes what a few hard tasks come to.
@@ -49,6 +63,7 @@ class LearnConfig:
     pairs: BoostingConfig = PAIR_TREES
     candidates: BoostingConfig = CANDIDATE_TREES
     sampling: SamplingConfig = SAMPLING
+    bounds: Bounds = field(default_factory=Bounds)
     rounds: int = 2
     draws: int = 2
     seed: int = 0
@@ -59,19 +74,47 @@ class PairJudgement:
     """Forests that judge contacts, and what they say of the cubes they were learned from.
 
     Args:
-        forest: The mean of all.
-        log_odds: By volume name, for every pair: from forests that have not learned from it. Between two cells, each of
-            two forests may know the one that was not withheld from it.
+        forest: The mean of all, blended with the start where there was one.
+        parts: From each cell to its part.
+        without: By part, the forest that was learned without it.
+        start: What was there before, or None.
+        blend: Of both.
     """
 
     forest: Forest
-    log_odds: Mapping[str, NDArray[np.float64]]
+    parts: Mapping[int, int]
+    without: Mapping[int, Forest]
+    start: Forest | None = None
+    blend: Blend | None = None
+    _kept: "OrderedDict[str, NDArray[np.float64]]" = field(default_factory=OrderedDict, repr=False, compare=False)
+
+    def log_odds(self, volume: LabelledVolume) -> NDArray[np.float64]:
+        """Return the log-odds of every pair of a volume, by forests that have not learned from it.
+
+        Between two cells, each of two forests may know the one that was not withheld from it.
+        """
+        if volume.name not in self._kept:
+            self._kept[volume.name] = self._blended(volume, _unseen_log_odds(volume, self.parts, self.without))
+            while len(self._kept) > JUDGEMENTS_KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[volume.name]
+
+    def around(self, volume: LabelledVolume) -> Surroundings:
+        """Return the surroundings in which the volume's objects grow."""
+        return survey(volume.graph, self.log_odds(volume))
+
+    def _blended(self, volume: LabelledVolume, own: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.start is None or self.blend is None:
+            return own
+        return self.blend.log_odds(self.start.log_odds(volume.graph.evidence), own)
 
 
-def leave_out(volumes: Sequence[LabelledVolume], parts: Mapping[int, int], part: int) -> list[LabelledVolume]:
-    """Return the volumes without one part of their cells, the surroundings of these withheld."""
-    cells = {cell for cell, of in parts.items() if of == part}
-    return [volume.without(cells) for volume in volumes]
+@dataclass(frozen=True, slots=True)
+class LearnedCandidates:
+    """Forests that judge candidates: learned from all cells, and by part, from the cells of the others."""
+
+    forest: Forest
+    without: Mapping[int, Forest]
 
 
 def learn_pairs(
@@ -79,6 +122,7 @@ def learn_pairs(
     parts: Mapping[int, int],
     *,
     config: LearnConfig,
+    start: Forest | None = None,
     keep: Keep = fit_anew,
     progress: Progress = SILENT,
 ) -> PairJudgement:
@@ -88,119 +132,132 @@ def learn_pairs(
         volumes: With known cells.
         parts: From each of their cells to its part, at least two in all.
         config: How.
+        start: Judges contacts already; what is learned is blended with it.
         keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each part.
+
+    Raises:
+        ValueError: Without some part nothing is known, or only one kind of contact.
     """
-    unseen = {part: leave_out(volumes, parts, part) for part in sorted(set(parts.values()))}
-    forests: dict[int, Forest] = {}
-    for part, others in unseen.items():
-        seed = config.seed * 1000 + part
-        forests[part] = keep(f"pairs-{part}", partial(_fit_pairs, others, config=config, seed=seed))
+    random = np.random.default_rng(config.seed)
+    examples = draw_pairs(volumes, parts, most=config.bounds.pairs, expected=start, random=random)
+    binned = Binned.of(examples.rows, bins=config.pairs.bins)
+    without: dict[int, Forest] = {}
+    for place, part in enumerate(sorted(set(parts.values()))):
+        fit = partial(_fit, binned, examples, place, config=config.pairs, seed=config.seed * 1000 + part)
+        without[part] = keep(f"pairs-{part}", fit)
         progress.advance(1)
-    withheld = {v.name: {part: unseen[part][i].is_withheld for part in forests} for i, v in enumerate(volumes)}
-    judged = {v.name: _unseen_log_odds(v, parts, forests, withheld=withheld[v.name]) for v in volumes}
-    return PairJudgement(merge_forests(list(forests.values())), judged)
+    own = merge_forests(list(without.values()))
+    if start is None:
+        return PairJudgement(own, parts, without)
+    blend = _blend_pairs(examples, start, list(without.values()), cells=len(parts))
+    return PairJudgement(blend.forest(start, own), parts, without, start, blend)
 
 
 def learn_candidates(
     volumes: Sequence[LabelledVolume],
-    around: Mapping[str, Surroundings],
+    judgement: PairJudgement,
     *,
     config: LearnConfig,
-    name: str = "candidates",
+    start: Forest | None = None,
     keep: Keep = fit_anew,
     progress: Progress = SILENT,
-) -> Forest:
+) -> LearnedCandidates:
     """Learn which candidates belong to a half-grown object.
 
     Args:
         volumes: With known cells.
-        around: By volume name, its surroundings, with judgements of its pairs by forests that have not seen them.
+        judgement: Of their contacts.
         config: How.
-        name: What the forests are kept under.
+        start: Judges candidates already; what is learned is blended with it.
         keep: Where forests are kept, so that an interrupted training goes on.
-        progress: Advanced once for each round.
+        progress: Advanced once for each forest.
+
+    Raises:
+        ValueError: Nothing is left to decide, or only one kind of candidate was met.
     """
-    forests = []
+    forests, first = [], None
     for index in range(config.rounds):
         seed = config.seed * 1000 + index
-        forests.append(keep(f"{name}-{index}", partial(_fit_candidates, volumes, around, config, seed)))
+        examples = _candidates(volumes, judgement, config=config, seed=seed)
+        binned = Binned.of(examples.rows, bins=config.candidates.bins)
+        fit = partial(_fit, binned, examples, None, config=config.candidates, seed=seed)
+        forests.append(keep(f"candidates-{index}", fit))
         progress.advance(1)
-    return merge_forests(forests)
-
-
-def _fit_candidates(
-    volumes: Sequence[LabelledVolume], around: Mapping[str, Surroundings], config: LearnConfig, seed: int
-) -> Forest:
-    states, weight = _draw(volumes, around, config=config, random=np.random.default_rng(seed))
-    return fit_forest(states.numbers, states.truth, weight=weight, config=config.candidates, seed=seed)
-
-
-def _fit_pairs(volumes: Sequence[LabelledVolume], *, config: LearnConfig, seed: int) -> Forest:
-    known = [(v, *known_pairs(v)) for v in volumes]
-    return fit_forest(
-        np.concatenate([v.graph.evidence[chosen] for v, chosen, _ in known]),
-        np.concatenate([truth for _, _, truth in known]),
-        weight=np.concatenate([v.weight * np.sqrt(v.graph.area[chosen]) for v, chosen, _ in known]),
-        config=config.pairs,
-        seed=seed,
+        first = (examples, binned) if first is None else first
+    assert first is not None
+    without: dict[int, Forest] = {}
+    for place, part in enumerate(sorted(set(judgement.parts.values()))):
+        fit = partial(_fit, first[1], first[0], place, config=config.candidates, seed=config.seed * 1000)
+        without[part] = keep(f"candidates-without-{part}", fit)
+        progress.advance(1)
+    own = merge_forests(forests)
+    if start is None:
+        return LearnedCandidates(own, without)
+    blend = _blend_candidates(first[0], start, list(without.values()), cells=len(judgement.parts))
+    return LearnedCandidates(
+        blend.forest(start, own), {part: blend.forest(start, forest) for part, forest in without.items()}
     )
 
 
+def _fit(
+    binned: Binned, examples: PairExamples | CandidateExamples, place: int | None, *, config: BoostingConfig, seed: int
+) -> Forest:
+    """Fit the forest without the part at `place`, or with all."""
+    used = np.ones(len(binned), dtype=bool) if place is None else examples.usable[:, place]
+    rows = binned if used.all() else binned.take(used)
+    return fit_forest(rows, examples.truth[used], weight=examples.weight[used], config=config, seed=seed)
+
+
+def _candidates(
+    volumes: Sequence[LabelledVolume], judgement: PairJudgement, *, config: LearnConfig, seed: int
+) -> CandidateExamples:
+    examples = draw_candidates(
+        volumes, judgement.parts, judgement.around, sampling=config.sampling, most=config.bounds.cells, seed=seed
+    )
+    if examples is None:
+        raise ValueError("no cell left anything to decide")
+    return examples
+
+
+def _blend_pairs(examples: PairExamples, start: Forest, without: Sequence[Forest], *, cells: int) -> Blend:
+    own, count = np.zeros(len(examples.truth)), examples.unseen.sum(axis=1)
+    for place, forest in enumerate(without):
+        unseen = examples.unseen[:, place]
+        own[unseen] += forest.log_odds(examples.rows[unseen])
+    asked = count > 0
+    return Blend.fit(
+        start.log_odds(examples.rows[asked]),
+        own[asked] / count[asked],
+        examples.truth[asked],
+        weight=examples.weight[asked],
+        cells=cells,
+    )
+
+
+def _blend_candidates(examples: CandidateExamples, start: Forest, without: Sequence[Forest], *, cells: int) -> Blend:
+    own = np.zeros(len(examples.truth))
+    for place, forest in enumerate(without):
+        unseen = examples.part == place
+        own[unseen] = forest.log_odds(examples.rows[unseen])
+    return Blend.fit(start.log_odds(examples.rows), own, examples.truth, weight=examples.weight, cells=cells)
+
+
 def _unseen_log_odds(
-    volume: LabelledVolume,
-    parts: Mapping[int, int],
-    forests: Mapping[int, Forest],
-    *,
-    withheld: Mapping[int, NDArray[np.bool_]],
+    volume: LabelledVolume, parts: Mapping[int, int], without: Mapping[int, Forest]
 ) -> NDArray[np.float64]:
     """Return each pair's mean log-odds by the forests that one of its cells was withheld from.
 
     Of pairs without a cell: by those that one of its segments was withheld from, if any; by all of them else.
-
-    Args:
-        volume: Whose pairs are judged.
-        parts: From each cell to its part.
-        forests: By the part that each was learned without.
-        withheld: By part, the segments that its forest has not seen.
     """
-    pairs = volume.graph.pairs
-    part_of = np.array([parts.get(int(cell), -1) for cell in volume.owner], dtype=np.int64)[pairs]
-    is_nobodys = (part_of == -1).all(axis=1)
-    said = {part: forest.log_odds(volume.graph.evidence) for part, forest in forests.items()}
-    is_unseen = {
-        part: withheld[part][pairs].any(axis=1) & (is_nobodys | (part_of == part).any(axis=1)) for part in forests
-    }
-    unseen = sum(np.where(is_unseen[part], said[part], 0.0) for part in forests)
-    count = sum(is_unseen[part].astype(np.float64) for part in forests)
-    everyone = np.mean(list(said.values()), axis=0)
-    return np.asarray(np.where(count > 0, unseen / np.maximum(count, 1), everyone))
-
-
-def _draw(
-    volumes: Sequence[LabelledVolume],
-    around: Mapping[str, Surroundings],
-    *,
-    config: LearnConfig,
-    random: np.random.Generator,
-) -> tuple[States, NDArray[np.float64]]:
-    """Return half-grown objects of all cells, and weights: a large cell must not drown the small ones."""
-    found, weights = [], []
-    for volume in volumes:
-        sampling = _share_growths(config.sampling, volume, volumes)
-        for cell in sorted(volume.cells):
-            states = sample_states(volume, around[volume.name], cell, config=sampling, random=random)
-            if states is not None:
-                found.append(states)
-                of_size = (states.voxels / states.voxels.mean()) ** 0.35
-                weights.append(volume.weight * of_size / np.sqrt(len(states.truth)))
-    numbers, truth, voxels = (np.concatenate([getattr(s, n) for s in found]) for n in ("numbers", "truth", "voxels"))
-    return States(numbers, truth, voxels), np.concatenate(weights)
-
-
-def _share_growths(
-    sampling: SamplingConfig, volume: LabelledVolume, volumes: Sequence[LabelledVolume]
-) -> SamplingConfig:
-    """Return the sampling of one cube: a data set of several cubes takes fewer growths from each."""
-    cubes = sum(v.dataset == volume.dataset for v in volumes)
-    return replace(sampling, growths=max(2, round(sampling.growths / cubes)))
+    graph = volume.graph
+    part_of, withheld = parts_of(volume, parts)[graph.pairs], withheld_by(volume, parts)
+    is_nobodys = (part_of == UNKNOWN).all(axis=1)
+    unseen, count, everyone = (np.zeros(len(graph.pairs)) for _ in range(3))
+    for part, forest in without.items():
+        said = forest.log_odds(graph.evidence)
+        is_unseen = withheld[part][graph.pairs].any(axis=1) & (is_nobodys | (part_of == part).any(axis=1))
+        unseen += np.where(is_unseen, said, 0.0)
+        count += is_unseen
+        everyone += said / len(without)
+    return np.where(count > 0, unseen / np.maximum(count, 1), everyone)

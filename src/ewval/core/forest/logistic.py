@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["chance_of", "fit_logistic"]
+__all__ = ["RIDGE", "chance_of", "fit_logistic"]
 
 STEPS = 60
 RIDGE = 1e-3
@@ -25,27 +25,29 @@ def fit_logistic(
     *,
     weight: NDArray[np.float64],
     toward: Sequence[float],
+    ridge: float = RIDGE,
 ) -> list[float]:
     """Return the numbers by which the weighted sum of `columns` is the log-odds of `truth`, by Newton's method.
 
     Args:
         columns: float64[n] each.
         truth: bool[n].
-        weight: float64[n], how much each row counts, in units in which `RIDGE` is little.
+        weight: float64[n], how much each row counts, in units in which `ridge` is little.
         toward: One number a column, kept where the rows say nothing.
+        ridge: Pull of each number towards that.
     """
     rows, kept = np.stack(list(columns), axis=1), np.array(toward, dtype=np.float64)
     sign = np.where(truth, 1.0, -1.0)
 
     def loss(numbers: NDArray[np.float64]) -> float:
         surprise = float(weight @ np.logaddexp(0, -sign * (rows @ numbers)))
-        return surprise + RIDGE / 2 * float(np.square(numbers - kept).sum())
+        return surprise + ridge / 2 * float(np.square(numbers - kept).sum())
 
     numbers = kept.copy()
     for _ in range(STEPS):
         chance = chance_of(rows @ numbers)
-        slope = rows.T @ (weight * (truth - chance)) - RIDGE * (numbers - kept)
-        curve = (rows * (weight * chance * (1 - chance))[:, None]).T @ rows + RIDGE * np.eye(len(kept))
+        slope = rows.T @ (weight * (truth - chance)) - ridge * (numbers - kept)
+        curve = (rows * (weight * chance * (1 - chance))[:, None]).T @ rows + ridge * np.eye(len(kept))
         step, share = np.linalg.solve(curve, slope), 1.0
         # A whole step may overshoot where the scores are far too sure, and then come back for ever.
         while loss(numbers + share * step) > loss(numbers) and share > SHORTEST_STEP:

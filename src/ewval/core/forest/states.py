@@ -37,11 +37,12 @@ class SamplingConfig:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Candidates in half-grown objects: float32[n, numbers], whether each belongs, and its voxels."""
+    """Candidates in half-grown objects: float32[n, numbers], whether each belongs, its voxels and its row."""
 
     numbers: NDArray[np.float32]
     truth: NDArray[np.bool_]
     voxels: NDArray[np.float64]
+    rows: NDArray[np.int64]
 
 
 def sample_states(
@@ -62,7 +63,9 @@ def sample_states(
             found += _grow(around, seed, members, ~volume.is_withheld, config=config, random=random)
     if not sum(len(s.truth) for s in found):
         return None
-    return States(*[np.concatenate([getattr(s, name) for s in found]) for name in ("numbers", "truth", "voxels")])
+    return States(
+        *[np.concatenate([getattr(s, name) for s in found]) for name in ("numbers", "truth", "voxels", "rows")]
+    )
 
 
 def _grow(
@@ -87,7 +90,7 @@ def _grow(
             return found
         truth = members[rows]
         if step >= next_kept or not truth.any():
-            found.append(_keep(numbers, truth, around.voxels[rows], config=config, random=random))
+            found.append(_keep(States(numbers, truth, around.voxels[rows], rows), config=config, random=random))
             next_kept += max(1, left // config.states)
         if not truth.any():
             return found
@@ -99,17 +102,10 @@ def _grow(
         step += len(joining)
 
 
-def _keep(
-    numbers: NDArray[np.float32],
-    truth: NDArray[np.bool_],
-    voxels: NDArray[np.float64],
-    *,
-    config: SamplingConfig,
-    random: np.random.Generator,
-) -> States:
-    lucky = random.random(len(truth)) < config.hopeless_share
-    kept = truth | (numbers[:, MEAN_ODDS] > HOPELESS) | lucky
-    return States(numbers[kept], truth[kept], voxels[kept])
+def _keep(met: States, *, config: SamplingConfig, random: np.random.Generator) -> States:
+    lucky = random.random(len(met.truth)) < config.hopeless_share
+    kept = met.truth | (met.numbers[:, MEAN_ODDS] > HOPELESS) | lucky
+    return States(met.numbers[kept], met.truth[kept], met.voxels[kept], met.rows[kept])
 
 
 def draw_seed(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ REJECTED_WRONG = 0.01
 MAYBE_BOUNDS = (0.4, 0.35, 0.3, 0.25, 0.2)
 """Maybe begins at the first that keeps to `REJECTED_WRONG`, else at the last: at 0.05 it would list some hundred
 segments a task in dense tissue, at 0.2 a few."""
+
+
+RIDGE_OF_ONE, TRIALS_TO_MOVE = 0.1, 5
+"""Pull of a calibration towards the one before, when it comes from so many trials; it falls with their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Tuned:
     rejected_wrong: float
 
 
-def tune(trials: Sequence[Trial]) -> Tuned:
+def tune(trials: Sequence[Trial], *, toward: Tuned | None = None) -> Tuned:
     """Choose the calibration by likelihood, then the weight of adding nothing and the bounds of verdicts by F1.
 
     The score is the mean over data sets of a mean volume F1 in which tasks with something to add weigh nine tenths
@@ -76,16 +80,26 @@ def tune(trials: Sequence[Trial]) -> Tuned:
 
     Args:
         trials: Of validation cells.
+        toward: What held before, where something did: with few trials it is kept to, with many they decide.
     """
-    calibration = _calibrate(trials)
+    calibration = _calibrate(trials, toward=None if toward is None else toward.settings.calibration)
     offered = [HeadSettings(calibration, nothing) for nothing in NOTHING]
     settings = max(offered, key=lambda s: _score(trials, _cuts(trials, s)))
+    if toward is not None:
+        before = replace(settings, nothing=toward.settings.nothing)
+        settings = settings if _is_sure_gain(trials, _cuts(trials, settings), _cuts(trials, before)) else before
     by_bound = {b: _score(trials, [int((_joined(t, settings) >= b).sum()) for t in trials]) for b in BOUNDS}
     add = max(BOUNDS, key=lambda b: by_bound[b])
     cuts = _cuts(trials, settings)
     wrong = {b: _rejected_wrong(trials, cuts, settings=settings, bound=b) for b in (*MAYBE_BOUNDS, add)}
     maybe = min(next((b for b in MAYBE_BOUNDS if wrong[b] <= REJECTED_WRONG), MAYBE_BOUNDS[-1]), add)
     return Tuned(settings, Thresholds(add=add, maybe=maybe), _score(trials, cuts), wrong[maybe])
+
+
+def _is_sure_gain(trials: Sequence[Trial], counts: Sequence[int], before: Sequence[int]) -> bool:
+    """Tell whether answers score better than those before by more than one standard error of the difference."""
+    gains = np.array([t.f1(count) - t.f1(old) for t, count, old in zip(trials, counts, before, strict=True)])
+    return len(gains) > 1 and bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
 def _cuts(trials: Sequence[Trial], settings: HeadSettings) -> list[int]:
@@ -98,7 +112,7 @@ def _joined(trial: Trial, settings: HeadSettings) -> NDArray[np.float64]:
     return settings.calibration.probability(trial.growth.log_odds)
 
 
-def _calibrate(trials: Sequence[Trial]) -> BetaCalibration:
+def _calibrate(trials: Sequence[Trial], *, toward: BetaCalibration | None = None) -> BetaCalibration:
     """Return the likeliest calibration: all data sets count alike, in each all tasks, in each all candidates."""
     grown = [trial for trial in trials if len(trial.growth.rows) + len(trial.growth.refused)]
     tasks = Counter(trial.dataset for trial in grown)
@@ -109,7 +123,11 @@ def _calibrate(trials: Sequence[Trial]) -> BetaCalibration:
         odds.append(np.concatenate([growth.log_odds, growth.refused_log_odds]))
         truth.append(trial.target[rows])
         weight.append(np.full(len(rows), 1 / (len(rows) * tasks[trial.dataset] * len(tasks))))
-    return BetaCalibration.fit(np.concatenate(odds), np.concatenate(truth), weight=np.concatenate(weight))
+    known, given = np.concatenate(odds), np.concatenate(truth)
+    if toward is None:
+        return BetaCalibration.fit(known, given, weight=np.concatenate(weight))
+    ridge = TRIALS_TO_MOVE / max(len(grown), 1) * RIDGE_OF_ONE
+    return BetaCalibration.fit(known, given, weight=np.concatenate(weight), toward=toward, ridge=ridge)
 
 
 def _score(trials: Sequence[Trial], counts: Sequence[int]) -> float:
