@@ -28,7 +28,7 @@ build: $(VENV)/.ready-dev
 	$(BIN)/twine check --strict dist/*
 
 # One environment that grows: whoever only wants the demo does not wait for the linters.
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt hatch_build.py $(wildcard src/ewval/core/kernels/*.[ch])
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) .
 	touch $@

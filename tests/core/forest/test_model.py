@@ -107,6 +107,18 @@ def test_answers_list_each_candidate_once_and_never_the_seed(fitted: FittedHead,
     assert 0 <= answer.expected_f1 <= 1
 
 
+def test_what_somebody_ruled_out_is_no_part_of_the_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
+    volume = volumes[0]
+    cell = max(volume.cells, key=lambda c: len(volume.cells[c]))
+    seed = volume.graph.ids[volume.seeds[cell][0]]
+    free = fitted.head.score(volume.graph, seed)
+    refused = free.ids[free.chosen][:1]
+    answer = fitted.head.score(volume.graph, seed, excluded_ids=refused)
+    assert len(refused) == 1
+    assert refused[0] not in answer.ids
+    assert len(answer.ids)
+
+
 def test_only_the_ratio_of_weights_counts(
     fitted: FittedHead, volumes: list[LabelledVolume], parts: dict[int, int]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Boosted decision trees in numpy: small, exact to repeat, and stored as plain arrays.
+"""Boosted decision trees: small, exact to repeat, and stored as plain arrays.
 
 A library would do the same job; this one keeps weights free of pickles, prediction free of a further dependency, and
 every tree complete, so that thousands of rows pass all trees at once by indexing alone.
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ewval.core.kernels.forest import HeldForest, hold_forest, judge_rows
 
 __all__ = ["Binned", "BoostingConfig", "Forest", "deepen", "fit_forest", "merge_forests", "sum_forests"]
 
@@ -76,7 +78,17 @@ class Forest:
 
     def log_odds(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the log-odds of every row of float32[n, columns], float64[n]."""
+        held = self.held() if len(rows) else None
+        odds = None if held is None else judge_rows(held, rows)
+        return self.log_odds_plain(rows) if odds is None else odds
+
+    def log_odds_plain(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the same, bit for bit, from numpy alone."""
         return self._all_trees(rows) if len(rows) <= FEW_ROWS else self._tree_by_tree(rows)
+
+    def held(self) -> HeldForest | None:
+        """Return the forest as the kernels take it; None where these are missing."""
+        return hold_forest(self.column, self.bound, self.leaf, self.start)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return everything learned as arrays, for a file."""

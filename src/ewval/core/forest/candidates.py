@@ -4,7 +4,8 @@ A pair of segments is often ambiguous where the object as a whole is not: its co
 candidate may fit another neighbour better, and what clusters with the candidate touches the object, too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ CLUSTER_BOUNDS = (3.0, 1.5, 0.0)
 NO_NEIGHBOUR = -9.0
 """Log-odds that stand for having no other neighbour."""
 TINY = 1e-3
+NUMBERS, NUMBERS_OF_CLUSTERS = 30, 7
+"""Numbers of each candidate beside those of its segment and of its contacts; those for each bound of clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,14 @@ class Surroundings:
     touching: NDArray[np.float64]
     likely: NDArray[np.float64]
     clusters: tuple[_Clusters, ...]
+    kept: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What compiled growth laid out, by forest."""
+
+    @property
+    def columns(self) -> int:
+        """Numbers that describe a candidate."""
+        of_segment, of_contacts = self.graph.segments.shape[1], self.pooled.shape[1]
+        return int(NUMBERS + of_segment + of_contacts + NUMBERS_OF_CLUSTERS * len(self.clusters))
 
     def candidates(
         self, inside: NDArray[np.bool_], *, seed_voxels: float

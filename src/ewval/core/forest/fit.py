@@ -195,5 +195,5 @@ def _try(
         target = np.zeros(len(voxels), dtype=bool)
         target[members] = True
         target[rows] = False
-        trials.append(Trial(volume.dataset, grow(around, rows, judge=forest.log_odds), voxels, target))
+        trials.append(Trial(volume.dataset, grow(around, rows, judge=forest), voxels, target))
     return trials

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.forest.boosting import Forest
 from ewval.core.forest.candidates import Surroundings
+from ewval.core.forest.compiled import CompiledObject
+from ewval.core.kernels.library import kernels
 
-__all__ = ["Cut", "Growth", "best_cut", "grow"]
+__all__ = ["Cut", "Growth", "PlainObject", "best_cut", "grow"]
 
 Judge = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """From the numbers of candidates to the log-odds that they belong to the object."""
@@ -17,6 +21,7 @@ CERTAIN = 1.5
 """Candidates of at least these log-odds join at once: what they would change in each other is small."""
 LEAST = -3.0
 """Growth ends where the best candidate has less than 5 %."""
+NOBODY = np.zeros(0, dtype=np.int64)
 MOST_SEGMENTS = 400
 """Growth ends there: no answer in the developer sample holds more than 181 segments."""
 
@@ -46,20 +51,73 @@ class Cut:
     expected_f1: float
 
 
-def grow(around: Surroundings, seed: NDArray[np.int64], *, judge: Judge) -> Growth:
+class _Object(Protocol):
+    """Something that grows."""
+
+    def candidates(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the segments that touch it, ascending, and their log-odds of belonging to it."""
+
+    def join(self, rows: NDArray[np.int64]) -> None:
+        """Let candidates join."""
+
+
+class PlainObject:
+    """An object whose candidates are all described and judged anew whenever it has grown."""
+
+    def __init__(self, around: Surroundings, seed: NDArray[np.int64], *, judge: Judge) -> None:
+        self._around, self._judge = around, judge
+        self._inside = np.zeros(len(around.voxels), dtype=bool)
+        self._inside[seed] = True
+        self._seed_voxels = float(around.voxels[self._inside].sum())
+
+    def candidates(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the segments that touch it, ascending, and their log-odds of belonging to it."""
+        rows, numbers = self._around.candidates(self._inside, seed_voxels=self._seed_voxels)
+        return rows, self._judge(numbers) if len(rows) else np.zeros(0)
+
+    def join(self, rows: NDArray[np.int64]) -> None:
+        """Let candidates join."""
+        self._inside[rows] = True
+
+
+def grow(
+    around: Surroundings,
+    seed: NDArray[np.int64],
+    *,
+    judge: Forest | Judge,
+    excluded: NDArray[np.int64] = NOBODY,
+) -> Growth:
     """Grow an object from the segments `seed` (rows of the graph), most certain candidate first.
 
-    All candidates are judged again whenever the object has grown.
+    Args:
+        around: Where.
+        seed: int64, rows of the graph.
+        judge: What tells how likely candidates belong to the object; a forest does so by the compiled kernels, where
+            these were built, with the same bits.
+        excluded: int64, rows that never join and are not among the refused: somebody has settled that. They are
+            described and judged with the rest, as the numbers of the others depend on them.
     """
-    inside = np.zeros(len(around.voxels), dtype=bool)
-    inside[seed] = True
-    seed_voxels = float(around.voxels[seed].sum())
+    allowed = np.ones(len(around.voxels), dtype=bool)
+    allowed[excluded] = False
+    return _run(_begin(around, seed, judge), allowed)
+
+
+def _begin(around: Surroundings, seed: NDArray[np.int64], judge: Forest | Judge) -> _Object:
+    if not isinstance(judge, Forest):
+        return PlainObject(around, seed, judge=judge)
+    if kernels() is None or not len(around.graph.pairs):
+        return PlainObject(around, seed, judge=judge.log_odds)
+    return CompiledObject(around, seed, forest=judge)
+
+
+def _run(growing: _Object, allowed: NDArray[np.bool_]) -> Growth:
+    """Let `growing` grow by what is allowed, all candidates judged again whenever it has grown."""
     rows: list[int] = []
     odds: list[float] = []
     bound = np.inf
     while True:
-        candidates, numbers = around.candidates(inside, seed_voxels=seed_voxels)
-        scores = judge(numbers) if len(candidates) else np.zeros(0)
+        candidates, scores = growing.candidates()
+        candidates, scores = candidates[allowed[candidates]], scores[allowed[candidates]]
         if not len(candidates) or scores.max() < LEAST or len(rows) >= MOST_SEGMENTS:
             return Growth(np.array(rows, np.int64), np.array(odds), candidates, np.minimum(scores, bound))
         # Whatever is as certain as the object itself changes nothing by waiting.
@@ -69,7 +127,7 @@ def grow(around: Surroundings, seed: NDArray[np.int64], *, judge: Judge) -> Grow
             bound = min(bound, float(scores[i]))
             rows.append(int(candidates[i]))
             odds.append(bound)
-        inside[candidates[joins]] = True
+        growing.join(candidates[joins])
 
 
 def best_cut(voxels: NDArray[np.float64], probability: NDArray[np.float64], *, nothing: float) -> Cut:

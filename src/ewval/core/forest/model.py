@@ -76,18 +76,27 @@ class SegmentHead:
         default_factory=OrderedDict, repr=False, compare=False
     )
 
-    def score(self, graph: SegmentGraph, seed_ids: Iterable[int], *, kept: Path | None = None) -> HeadAnswer:
+    def score(
+        self,
+        graph: SegmentGraph,
+        seed_ids: Iterable[int],
+        *,
+        kept: Path | None = None,
+        excluded_ids: Iterable[int] = (),
+    ) -> HeadAnswer:
         """Return the answer to a task.
 
         Args:
             graph: Of its cube.
             seed_ids: Segments known to belong to the neuron; those that are not in the cube are left out.
             kept: File for what it says of the graph's contacts, see `ewval.core.forest.kept_odds`.
+            excluded_ids: Segments known not to belong to it: they never join, and the answer leaves them out.
         """
         seed = graph.rows(np.unique(np.fromiter(seed_ids, dtype=np.int64)))
         if not len(seed):
             return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0)
-        growth = grow(self.surroundings(graph, kept=kept), seed, judge=self.candidates.log_odds)
+        excluded = graph.rows(np.fromiter(excluded_ids, dtype=np.int64))
+        growth = grow(self.surroundings(graph, kept=kept), seed, judge=self.candidates, excluded=excluded)
         rows = np.concatenate([growth.rows, growth.refused])
         joined = len(growth.rows)
         probability = self.settings.calibration.probability(np.concatenate([growth.log_odds, growth.refused_log_odds]))
