@@ -17,22 +17,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ewval.core.evaluation.answerers import guess_of
+from ewval.core.evaluation.parts import PartFolder
+from ewval.core.evaluation.run import score_parts
+from ewval.core.evaluation.summary import summarize
+from ewval.core.evaluation.tasks import TaskSet
+from ewval.core.evaluation.totals import Totals
 from ewval.core.eyewire.records import AggregateRecord, TaskRecord
 from ewval.core.index.split import Split
+from ewval.core.predict.prediction import predict_samples
 from ewval.core.segments.verdicts import touching_pairs
 from ewval.core.segments.views import VolumeView
 from ewval.core.tasks.samples import Sample
 from ewval.core.tasks.table import TaskTable
 from ewval.core.volumes.pooling import pool_packed
 from ewval.nn.distributed import Team
-from ewval.nn.evaluate import score_parts
-from ewval.nn.evaluation.answerers import guess_of
-from ewval.nn.evaluation.parts import PartFolder
-from ewval.nn.evaluation.summary import summarize
-from ewval.nn.evaluation.tasks import TaskSet
-from ewval.nn.evaluation.totals import Totals
 from ewval.nn.networks.network import Network
-from ewval.nn.predict import predict_samples
 from ewval.nn.weights import Model, ModelCard
 
 EDGE = 6

@@ -169,8 +169,8 @@ def one_process_against_many(tasks: Sequence[int], words: Sequence[str]) -> None
 
 
 def where_time_goes(folder: DataFolder, tasks: Sequence[int], model: str | None) -> None:
-    from ewval.nn.answering import Settings
-    from ewval.nn.predict_run import PredictRequest, PredictRun
+    from ewval.core.predict.batch import Settings
+    from ewval.core.predict.run import PredictRequest, PredictRun
     from ewval.nn.weights import load_model
 
     request = PredictRequest(folder, tuple(tasks), (load_model(model),), settings=Settings())
@@ -188,8 +188,8 @@ def where_time_goes(folder: DataFolder, tasks: Sequence[int], model: str | None)
 
 def resolutions(folder: DataFolder, tasks: Sequence[int], model: str | None) -> None:
     """Print how far verdicts at 64^3 agree with those at full resolution, and what 64^3 cannot see."""
+    from ewval.core.predict.prediction import predict_samples
     from ewval.core.tasks.samples import SampleBuilder
-    from ewval.nn.predict import predict_samples
     from ewval.nn.weights import load_model
 
     table = LocalData(folder).table(tasks)

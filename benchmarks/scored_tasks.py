@@ -25,6 +25,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ewval.core.evaluation.answerers import Answerer
+from ewval.core.evaluation.panel import Models, Panel, load_models, make_panel
+from ewval.core.evaluation.parts import PartFolder
+from ewval.core.evaluation.request import EvalRequest
+from ewval.core.evaluation.run import score_parts
+from ewval.core.evaluation.scoring import Guess, Question, named_segments
+from ewval.core.evaluation.summary import differences, summarize
+from ewval.core.evaluation.tasks import TaskSet, read_tasks
+from ewval.core.evaluation.totals import Totals
 from ewval.core.folder import DataFolder
 from ewval.core.index.split import Split, write_split
 from ewval.core.ledger.ledger import Ledger
@@ -32,15 +41,6 @@ from ewval.core.sim.server import WireServer
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
 from ewval.nn.distributed import Team
-from ewval.nn.evaluate import score_parts
-from ewval.nn.evaluation.answerers import Answerer
-from ewval.nn.evaluation.panel import Models, Panel, load_models, make_panel
-from ewval.nn.evaluation.parts import PartFolder
-from ewval.nn.evaluation.request import EvalRequest
-from ewval.nn.evaluation.scoring import Guess, Question, named_segments
-from ewval.nn.evaluation.summary import differences, summarize
-from ewval.nn.evaluation.tasks import TaskSet, read_tasks
-from ewval.nn.evaluation.totals import Totals
 
 FOLDS = 5
 RIVALS = {"fib25": ("FFN, released segmentation", "rival-ffn.jsonl")}

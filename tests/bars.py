@@ -11,21 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ewval.core.evaluation.answerers import ModelAnswerer
+from ewval.core.evaluation.evidence import contact_evidence
+from ewval.core.evaluation.output import Run, finish
+from ewval.core.evaluation.panel import Models, make_panel
+from ewval.core.evaluation.parts import PartFolder
+from ewval.core.evaluation.run import EvalRequest, score_parts
+from ewval.core.evaluation.tasks import TaskSet, read_tasks
 from ewval.core.folder import DataFolder
+from ewval.core.forest.decider import ForestDecider
 from ewval.core.forest.model import HeadAnswer
 from ewval.core.index.split import Split, write_split
+from ewval.core.models.card import ModelCard
 from ewval.core.segments.verdicts import reachable
+from ewval.core.team import ALONE
 from ewval.core.volumes.codec import encode
-from ewval.nn.distributed import Team
-from ewval.nn.evaluate import EvalRequest, score_parts
-from ewval.nn.evaluation.answerers import ModelAnswerer
-from ewval.nn.evaluation.evidence import contact_evidence
-from ewval.nn.evaluation.output import Run, finish
-from ewval.nn.evaluation.panel import Models, make_panel
-from ewval.nn.evaluation.parts import PartFolder
-from ewval.nn.evaluation.tasks import TaskSet, read_tasks
+from ewval.nn.deciders import VoxelDecider
 from ewval.nn.networks.network import Network
-from ewval.nn.weights import Model, ModelCard
+from ewval.nn.weights import Model
 
 EDGE = 64
 SLAB = 16
@@ -115,7 +118,7 @@ class ConstantNetwork(RowNetwork):
 class LookingHead:
     """A segment head: grows over contacts that are no darker than what lies behind them."""
 
-    def tensors(self) -> dict[str, Tensor]:
+    def arrays(self) -> dict[str, np.ndarray]:
         return {}
 
     def score(self, graph, seed_ids, *, kept=None) -> HeadAnswer:
@@ -127,9 +130,27 @@ class LookingHead:
         return HeadAnswer(graph.ids, np.where(chosen, 0.9, 0.1), chosen, 1.0)
 
 
-def model_of(network: Network, *, loss: str = "bayes") -> Model:
-    """A model of a network that has no weights."""
-    return Model(ModelCard(name=type(network).__name__, arch="lwunet", loss=loss), network)
+def looking_forest() -> ForestDecider:
+    """Decides over the segment graph, by how dark contacts are."""
+    return ForestDecider(ModelCard("looking", "graph"), LookingHead())
+
+
+class Weightless(VoxelDecider):
+    """Decides by a network without weights, which therefore is on no device."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        super().__init__([_OnCpu(model.card, model.network) for model in models])
+
+
+class _OnCpu(Model):
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+
+def model_of(network: Network, *, loss: str = "bayes") -> Weightless:
+    """Whoever decides by a network that has no weights."""
+    return Weightless([Model(ModelCard(name=type(network).__name__, arch="lwunet", loss=loss), network)])
 
 
 def tasks_of(folder: DataFolder, side: str = "test", **options: object) -> TaskSet:
@@ -146,9 +167,9 @@ def finished(network: Network, folder: DataFolder, out: Path, **options: Any) ->
     """Evaluate a network that has no weights, from parts to report; returns what stands in metrics.json."""
     request = EvalRequest(folder, out, **{"loops": (1,), **options})
     tasks = tasks_of(folder, request.side, limit=request.limit)
-    models, device = Models(model_of(network)), torch.device("cpu")
-    panel = make_panel(request, models, tasks, device=device)
+    models = Models(model_of(network))
+    panel = make_panel(request, models, tasks)
     parts = PartFolder(out / "parts", {})
     parts.open()
-    score_parts(parts, tasks, panel.everyone, team=Team(0, 1, device))
+    score_parts(parts, tasks, panel.everyone, team=ALONE)
     return finish(Run(request, models.cards, panel, tasks, parts, out, {}))

@@ -26,13 +26,14 @@ def environment(tmp_path):
 def model(tmp_path):
     import torch
 
+    from ewval.core.models.card import ModelCard
     from ewval.nn.networks.architectures import build_network
-    from ewval.nn.weights import Model, ModelCard, save_model
+    from ewval.nn.weights import Model, save_network
 
     torch.manual_seed(0)
     config = {"loops": 1, "widths": [4]}
     card = ModelCard("fresh", "rsunet", loops=1, config=config, add_threshold=0.9, maybe_threshold=0.9)
-    save_model(tmp_path / "fresh.safetensors", Model(card, build_network("rsunet", config)))
+    save_network(tmp_path / "fresh.safetensors", Model(card, build_network("rsunet", config)))
     return tmp_path / "fresh.safetensors"
 
 

@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ewval.core.version import __version__
+
 if TYPE_CHECKING:
-    from ewval.nn.api import Model, SegmentScore, load_model, predict_segments, predict_voxels
+    from ewval.core.api import Decider, SegmentScore, load_model, predict_segments, predict_voxels
 
-__version__ = "0.1.0"
-
-__all__ = ["Model", "SegmentScore", "__version__", "load_model", "predict_segments", "predict_voxels"]
+__all__ = ["Decider", "SegmentScore", "__version__", "load_model", "predict_segments", "predict_voxels"]
 
 
 def __getattr__(name: str) -> Any:
-    # These need torch, whose import takes seconds that `ewval --help` must not pay.
+    # These need numpy, whose import takes time that `ewval --help` must not pay.
     if name in __all__:
-        from ewval.nn import api
+        from ewval.core import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'ewval' has no attribute {name!r}")

@@ -25,22 +25,24 @@ def model(tmp_path_factory, fetched, world_tasks):
 
     from ewval.core.fetch.on_disk import LocalData
     from ewval.core.folder import DataFolder
+    from ewval.core.models.card import ModelCard
+    from ewval.core.predict.prediction import predict_samples
     from ewval.core.segments.views import VolumeSource
     from ewval.core.tasks.samples import SampleBuilder
     from ewval.core.volumes.store import PackedStore
+    from ewval.nn.deciders import decider_for
     from ewval.nn.networks.architectures import build_network
-    from ewval.nn.predict import predict_samples
-    from ewval.nn.weights import Model, ModelCard, save_model
+    from ewval.nn.weights import Model, save_network
 
     torch.manual_seed(4)
     config = {"loops": 1, "widths": [4, 8]}
     fresh = Model(ModelCard("fresh", "rsunet", loops=1, config=config), build_network("rsunet", config).eval())
     folder, task = DataFolder(fetched), min(world_tasks)
     sample = SampleBuilder(LocalData(folder).table([task]), PackedStore(folder)).build(task)
-    (prediction,) = predict_samples(fresh, [sample], sources=VolumeSource(folder))
+    (prediction,) = predict_samples(decider_for(fresh), [sample], sources=VolumeSource(folder))
     maybe, add = np.quantile(prediction.table.probability, [0.8, 0.9])
     path = tmp_path_factory.mktemp("model") / "fresh.safetensors"
-    save_model(path, replace(fresh, card=replace(fresh.card, add_threshold=float(add), maybe_threshold=float(maybe))))
+    save_network(path, replace(fresh, card=replace(fresh.card, add_threshold=float(add), maybe_threshold=float(maybe))))
     return path
 
 

@@ -16,11 +16,11 @@ from typer.testing import Result
 
 from ewval.core.folder import DataFolder
 from ewval.core.index.split import read_split
+from ewval.core.models.card import ModelCard
 from ewval.core.tasks.table import TaskTable
 from ewval.core.volumes.codec import encode
-from ewval.nn.card import ModelCard
 from ewval.nn.networks.architectures import build_network
-from ewval.nn.weights import Model, load_model, save_model
+from ewval.nn.weights import Model, load_network, save_network
 
 Cli = Callable[..., Result]
 QUICK = """arch = "lwunet"
@@ -141,7 +141,7 @@ def test_pretraining_comes_first_and_only_once(cli: Cli, data: Path, tmp_path: P
     config = json.loads((first / "config.json").read_text())
     assert (config["steps"], config["optimizer"]["learning_rate"]) == (1, 0.01)
     kept = (first / "model.safetensors").read_bytes()
-    card = load_model(tmp_path / "run").card
+    card = load_network(tmp_path / "run").card
     assert set(card.volumes) == {7}  # the ids of generated cubes mean nothing elsewhere
     assert cli(*words).exit_code == 0
     assert (first / "model.safetensors").read_bytes() == kept
@@ -294,10 +294,10 @@ def test_first_weights_of_another_shape_are_refused(cli: Cli, data: Path, tmp_pa
 def test_the_card_lists_what_was_learned_from_by_the_first_weights_too(cli: Cli, data: Path, tmp_path: Path) -> None:
     config = {"context": 0, "loops": 1}
     first = ModelCard("first", "lwunet", context=0, config=config, cells=[5], volumes=[99])
-    save_model(tmp_path / "first.safetensors", Model(first, build_network("lwunet", config)))
+    save_network(tmp_path / "first.safetensors", Model(first, build_network("lwunet", config)))
     begun = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--init", "first.safetensors")
     assert begun.exit_code == 0, begun.stderr
-    card = load_model(tmp_path / "run").card
+    card = load_network(tmp_path / "run").card
     table, split = TaskTable.load(DataFolder(data)), read_split(DataFolder(data))
     rows = table.rows(np.concatenate([split.train, split.val]))
     assert set(card.cells) == {5, *table.group[rows].tolist()}

@@ -23,10 +23,10 @@ from ewval.core.forest.states import SamplingConfig
 from ewval.core.forest.tune import Trial
 from ewval.core.graph.graph import build_graph, save_graph
 from ewval.core.index.split import Split, write_split
+from ewval.core.models.registry import load_decider
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
 from ewval.nn.train_head import main
-from ewval.nn.weights import load_model
 from worlds import make_pair, write_volume
 
 TREES = BoostingConfig(trees=5, depth=2, rate=0.3, least_weight=0.5, ridge=1.0)
@@ -64,7 +64,7 @@ def small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(folder: Path, out: Path, *words: str) -> int:
-    return main(["--data", str(folder), "--out", str(out), "--onto", "small", *words])
+    return main(["--data", str(folder), "--out", str(out), *words])
 
 
 def test_a_model_is_written_whose_head_answers(folder: Path, tmp_path: Path, small_trees: None) -> None:
@@ -72,13 +72,13 @@ def test_a_model_is_written_whose_head_answers(folder: Path, tmp_path: Path, sma
     about = tmp_path / "about.json"
     about.write_text(json.dumps({"description": "For tests.", "training": {"command": "x"}}))
     assert train(folder, out, "--about", str(about)) == 0
-    model = load_model(out)
+    model = load_decider(out)
     assert (model.card.name, model.card.description) == ("mine", "For tests.")
     assert model.card.training["command"] == "x"
     assert 0 <= model.card.training["validation_score"] <= 1
     assert model.card.scores == {}
     settings = asdict(model.head.settings)
-    assert model.card.head["settings"]["calibration"] == pytest.approx(settings["calibration"])
+    assert model.card.config["settings"]["calibration"] == pytest.approx(settings["calibration"])
     assert model.card.volumes == [7, 8]
     assert 801 not in model.card.cells
     assert -801 not in model.card.cells
@@ -192,6 +192,6 @@ def test_generated_cubes_teach_but_choose_no_settings(
     assert train(folder, one) == 0
     assert train(folder, two, "--also", str(tmp_path / "generated")) == 0
     assert set(grown) == {folder.name}
-    assert any(name.startswith("generated/") for name in load_model(two).card.data)
-    first, second = load_model(one).head, load_model(two).head
+    assert any(name.startswith("generated/") for name in load_decider(two).card.data)
+    first, second = load_decider(one).head, load_decider(two).head
     assert not np.array_equal(first.pairs.leaf, second.pairs.leaf)

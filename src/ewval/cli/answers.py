@@ -11,8 +11,8 @@ from ewval.cli.output import Output, message
 from ewval.core.errors import EwvalError
 
 if TYPE_CHECKING:
-    from ewval.nn.predict_run import Result
-    from ewval.nn.reporting import Reporter
+    from ewval.core.predict.report import Reporter
+    from ewval.core.predict.run import Result
 
 Document = Mapping[str, Any]
 Form = Literal["json", "segments", "quiet", "text"]
@@ -44,7 +44,7 @@ class Presenter:
 
     def take(self, result: "Result", *, reporter: "Reporter | None" = None) -> None:
         """Take what came of one task."""
-        from ewval.nn.predict_run import Found
+        from ewval.core.predict.run import Found
 
         if isinstance(result, Found):
             self.show(result.document)

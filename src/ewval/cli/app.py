@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import ewval
 from ewval.cli.config import default_map, read_config
 from ewval.cli.demo import demo
 from ewval.cli.doctor import doctor
@@ -23,6 +22,7 @@ from ewval.cli.predict import predict
 from ewval.cli.train import train
 from ewval.core.constants import CONFIG_FILE
 from ewval.core.errors import EwvalError
+from ewval.core.version import __version__
 
 
 class EwvalGroup(TyperGroup):
@@ -51,7 +51,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        Output().line(f"ewval {ewval.__version__}")
+        Output().line(f"ewval {__version__}")
         raise typer.Exit
 
 

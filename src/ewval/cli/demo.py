@@ -151,7 +151,7 @@ def _has_failed_guard(scores: Path) -> bool:
 
 def _learn(shell: Shell, *, small: bool) -> str | None:
     """Fetch, pack, index, train and eval; return the model to predict with, None for the packaged one."""
-    from ewval.nn.weights import packaged_models
+    from ewval.core.models.registry import packaged_models
 
     packaged = packaged_models()
     steps, tasks = (SMALL_TRAIN_STEPS, SMALL_EVAL_TASKS) if small else (TRAIN_STEPS, EVAL_TASKS)

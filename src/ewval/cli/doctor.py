@@ -27,6 +27,7 @@ def doctor(
     0 if nothing is broken, 4 for a refused token, 5 for a server that cannot be reached, 6 for anything else.
     """
     from ewval.core.doctor import health
+    from ewval.core.doctor.models import check_models
     from ewval.core.eyewire.credentials import read_token
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
@@ -34,7 +35,8 @@ def doctor(
     server, code = _check_server(api, token)
     findings = [
         *health.check_versions(),
-        *_check_networks(),
+        health.check_device(),
+        *check_models(),
         health.check_disk(folder),
         health.check_token(token),
         *server,
@@ -56,16 +58,6 @@ def _check_server(api: str, token: str | None) -> "tuple[list[Finding], Exit | N
         return [check_server(api, token)], None
     except (CredentialError, ServerError) as error:
         return [Finding("server", "problem", str(error), advice(error))], exit_code(error)
-
-
-def _check_networks() -> "list[Finding]":
-    from ewval.core.doctor.health import Finding
-
-    try:
-        from ewval.nn import health
-    except ImportError as error:
-        return [Finding("device", "problem", f"torch cannot be imported: {error}", "pip install torch")]
-    return [health.check_device(), *health.check_models()]
 
 
 def _show(findings: "list[Finding]", output: Output) -> None:

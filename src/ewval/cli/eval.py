@@ -12,7 +12,10 @@ from ewval.cli.progress import progress_bar
 from ewval.core.errors import GuardError
 
 if TYPE_CHECKING:
-    from ewval.nn.evaluate import Evaluation
+    from contextlib import AbstractContextManager
+
+    from ewval.core.evaluation.run import Evaluation
+    from ewval.core.team import Team
 
 Side = Annotated[str, typer.Option("--split", help="test, val, train or all.", metavar="SIDE")]
 Loops = Annotated[
@@ -50,8 +53,8 @@ def eval_(
     """Score a model and the baselines on held-out tasks."""
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     folder = options.data_folder(data, must_exist=True)
-    from ewval.nn.evaluate import EvalRequest, evaluate
-    from ewval.nn.evaluation.request import parse_loops, parse_side
+    from ewval.core.evaluation.request import parse_loops, parse_side
+    from ewval.core.evaluation.run import EvalRequest, evaluate
 
     request = EvalRequest(
         folder=folder,
@@ -66,11 +69,28 @@ def eval_(
         device=device,
         report=report,
     )
-    with progress_bar("eval", quiet=quiet) as progress:
-        evaluation = evaluate(request, progress=progress)
+    options.checked_device(device)
+    with _team(device) as team, progress_bar("eval", quiet=quiet) as progress:
+        evaluation = evaluate(request, team=team, progress=progress)
+    if loops is not None and evaluation is not None and "default" in evaluation.document["settings"]:
+        message(f"ewval: warning: --loops is ignored: model {evaluation.document['model']} has no loops")
     if evaluation is not None:
         _show(evaluation, output)
         _end(evaluation)
+
+
+def _team(device: str) -> "AbstractContextManager[Team]":
+    """Return the processes of torchrun, which share the tasks; without it this process alone."""
+    if options.is_under_torchrun():
+        from ewval.nn.devices import pick_device
+        from ewval.nn.distributed import join_team
+
+        return join_team(pick_device(device))
+    from contextlib import nullcontext
+
+    from ewval.core.team import ALONE
+
+    return nullcontext(ALONE)
 
 
 def _show(evaluation: "Evaluation", output: Output) -> None:

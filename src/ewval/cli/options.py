@@ -1,9 +1,10 @@
 """Options and arguments that more than one command takes, declared once."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +33,9 @@ Ids = tuple[int, ...] | None
 LONGEST_ID = len(str(2**63))
 LONGEST_SHOWN = 40
 """Characters of a wrong id that its message repeats."""
+if TYPE_CHECKING:
+    from ewval.core.predict.shards import Shards
+
 DATA_DEFAULT = Path(DEFAULT_DATA)
 API_DEFAULT = DEFAULT_API
 
@@ -85,3 +89,38 @@ def _parse_id(text: str, *, what: str) -> int:
         shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
         raise UsageError(f"{shown!r} is not a {what}: ids are positive whole numbers")
     return int(digits)
+
+
+def checked_device(text: str) -> str:
+    """Return what `--device` names, once it is known to be there; torch is asked where a GPU is wanted.
+
+    Raises:
+        UsageError: `text` names no device.
+        DeviceError: The GPU asked for is not there.
+    """
+    if text not in ("auto", "cpu"):
+        from ewval.nn.devices import pick_device
+
+        pick_device(text)
+    return text
+
+
+def torchrun_rank() -> int:
+    """Return this process's number among those that torchrun started, 0 where it started none."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_under_torchrun() -> bool:
+    """Whether torchrun started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def shards_of_torchrun() -> "Shards":
+    """Return this process's place among those of torchrun."""
+    if is_under_torchrun():
+        from ewval.nn.shards import open_shards
+
+        return open_shards()
+    from ewval.core.predict.shards import ALONE
+
+    return ALONE

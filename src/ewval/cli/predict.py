@@ -1,6 +1,5 @@
 """`ewval predict`."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ import typer
 
 from ewval.cli import options
 from ewval.cli.answers import Form, Presenter
-from ewval.cli.output import open_output
+from ewval.cli.output import message, open_output
 from ewval.cli.progress import progress_bars
 from ewval.cli.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
@@ -22,9 +21,9 @@ from ewval.core.progress import Progress
 
 if TYPE_CHECKING:
     from ewval.core.fetch.provision import Fetcher
-    from ewval.nn.answering import Settings
-    from ewval.nn.predict_run import PredictRun
-    from ewval.nn.reporting import Reporter
+    from ewval.core.predict.report import Reporter
+    from ewval.core.predict.run import PredictRun
+    from ewval.core.segments.decision import Looks
 
 REPORT = "report.html"
 BARS = ("fetch tasks", "fetch files", "pack", "predict")
@@ -72,19 +71,18 @@ def predict(
     asked = Asked(
         options.data_folder(data), tasks=tasks or (), cells=cells or (), out=out, api=api, token_file=token_file
     )
-    if options.hold_nothing(tasks, cells) and not _is_under_torchrun():
+    if options.hold_nothing(tasks, cells) and not options.is_under_torchrun():
         output.note("ewval: nothing to do: the list holds no ids")
         return
     presenter = Presenter(output, form, rank=rank, single=asked.is_single)
 
     if view:
         check_viewer()
-    from ewval.nn.answering import Settings
-    from ewval.nn.shards import own_device
+    from ewval.core.segments.decision import Looks
 
-    settings = Settings(loops=loops, tta=tta, device=own_device(device), batch_size=batch_size)
+    looks = Looks(loops=loops, tta=tta, batch_size=batch_size)
     with progress_bars(*BARS, quiet=quiet or (asked.is_single and not sys.stderr.isatty())) as bars:
-        run = _run(asked, models=model, settings=settings, bars=bars)
+        run = _run(asked, models=model, device=device, looks=looks, bars=bars)
         reporter = _reporter(run) if report else None
         for result in run:
             presenter.take(result, reporter=reporter)
@@ -96,18 +94,13 @@ def predict(
     raise typer.Exit(code)
 
 
-def _is_under_torchrun() -> bool:
-    """Whether other processes wait for what this one makes of the list, be it empty."""
-    return "RANK" in os.environ
-
-
 def _asked_for(task_ids: list[str] | None, cell: list[str] | None) -> tuple[options.Ids, options.Ids]:
     """Return tasks and cells; nothing in all but the first process of torchrun, which share one stdin.
 
     Raises:
         UsageError: Nothing is asked for, or something that is no id.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if options.torchrun_rank():
         return (), ()
     tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
     if tasks is None and cells is None:
@@ -132,24 +125,25 @@ class Asked:
         return len(self.tasks) == 1 and not self.cells
 
 
-def _run(asked: Asked, *, models: list[str] | None, settings: "Settings", bars: tuple[Progress, ...]) -> "PredictRun":
-    from ewval.nn.predict_run import PredictRequest, PredictRun
-    from ewval.nn.weights import load_model
+def _run(
+    asked: Asked, *, models: list[str] | None, device: str, looks: "Looks", bars: tuple[Progress, ...]
+) -> "PredictRun":
+    from ewval.core.models.registry import load_ensemble
+    from ewval.core.predict.run import PredictRequest, PredictRun
 
+    decider = load_ensemble(models or (None,), device=options.checked_device(device))
+    if looks.loops is not None and decider.loops is None:
+        message(f"ewval: warning: --loops is ignored: model {decider.name} has no loops")
     request = PredictRequest(
-        folder=asked.folder,
-        tasks=asked.tasks,
-        cells=asked.cells,
-        models=tuple(load_model(name, device=settings.device) for name in models or (None,)),
-        settings=settings,
-        out=asked.out,
+        folder=asked.folder, tasks=asked.tasks, cells=asked.cells, decider=decider, looks=looks, out=asked.out
     )
     tasks, files, packing, answers = bars
-    return PredictRun(request, fetch=_fetcher(asked, tasks, files), progress=answers, packing=packing)
+    shards = options.shards_of_torchrun()
+    return PredictRun(request, fetch=_fetcher(asked, tasks, files), progress=answers, packing=packing, shards=shards)
 
 
 def _reporter(run: "PredictRun") -> "Reporter":
-    from ewval.nn.reporting import Reporter
+    from ewval.core.predict.report import Reporter
 
     return Reporter(run)
 

@@ -10,7 +10,7 @@ from ewval.cli.output import message
 from ewval.core.errors import ExtraError
 
 if TYPE_CHECKING:
-    from ewval.nn.predict_run import PredictRun
+    from ewval.core.predict.run import PredictRun
 
 
 def check_viewer() -> None:

@@ -25,6 +25,11 @@ class Team:
         """Whether this process writes and draws."""
         return self.rank == 0
 
+    def wait(self) -> None:
+        """Return once all have come here."""
+        if self.size > 1:
+            dist.barrier()
+
     def sum(self, values: list[float]) -> list[float]:
         """Return the sums of `values` over all processes, in float64."""
         if self.size == 1:

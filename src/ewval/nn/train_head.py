@@ -12,21 +12,22 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ewval import __version__
 from ewval.core.errors import DamagedError, EwvalError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.forest.boosting import Forest
+from ewval.core.forest.decider import ARCH, reads, save_forest
 from ewval.core.forest.fit import FittedHead, fit_head
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.forest.learn import LearnConfig
 from ewval.core.graph.graph import GRAPH_FORM
+from ewval.core.models.card import ModelCard
 from ewval.core.storage.arrays import read_arrays, write_arrays
-from ewval.nn.weights import Model, load_model, save_model
+from ewval.core.version import __version__
 
 _LOG = logging.getLogger("ewval")
 PARTS = 5
@@ -62,14 +63,11 @@ class KeptForests:
         return forest
 
 
-def train_head(
-    volumes: Sequence[LabelledVolume], *, onto: Model, out: Path, about: Mapping[str, Any], seed: int = 0
-) -> FittedHead:
-    """Learn a head from `volumes` and write it, with the network of `onto`, to `out` and its card beside it.
+def train_head(volumes: Sequence[LabelledVolume], *, out: Path, about: Mapping[str, Any], seed: int = 0) -> FittedHead:
+    """Learn forests from `volumes` and write them to `out` and their card beside it.
 
     Args:
         volumes: With known cells.
-        onto: Whose network, and card as far as it speaks of the network, the new model takes over.
         out: A .safetensors file.
         about: Fields of the new card, such as `description`, `data` and `scores`.
         seed: Of every random choice.
@@ -83,26 +81,20 @@ def train_head(
         "validation_score": round(fitted.tuned.score, 4),
         "rejected_wrong": round(fitted.tuned.rejected_wrong, 4),
     }
-    card = replace(
-        onto.card,
+    card = ModelCard(
         **{
             "name": out.stem,
+            "arch": ARCH,
+            "context": 0,
             "add_threshold": fitted.tuned.thresholds.add,
             "maybe_threshold": fitted.tuned.thresholds.maybe,
-            "head": {
-                "graph_form": GRAPH_FORM,
-                "parts": PARTS,
-                **asdict(config),
-                "settings": asdict(fitted.tuned.settings),
-            },
-            "scores": {},
-            "sha256": None,
+            "config": {**reads(), "parts": PARTS, **asdict(config), "settings": asdict(fitted.tuned.settings)},
             **_seen(volumes),
             **about,
             "training": {**about.get("training", {}), **learned},
         },
     )
-    save_model(out, Model(card, onto.network, fitted.head))
+    save_forest(out, card, fitted.head)
     shutil.rmtree(keep.folder, ignore_errors=True)
     return fitted
 
@@ -119,7 +111,7 @@ def main(words: Sequence[str] | None = None) -> int:
             "data": {v.name: f"{len(v.cells)} cells, {len(v.graph.ids)} segments" for v in volumes}
         }
         about = {**about, "description": DESCRIPTION, **_read_about(chosen.about)}
-        fitted = train_head(volumes, onto=load_model(chosen.onto), out=chosen.out, about=about, seed=chosen.seed)
+        fitted = train_head(volumes, out=chosen.out, about=about, seed=chosen.seed)
     except EwvalError as error:
         _LOG.error("%s", error)
         return 1
@@ -138,7 +130,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a folder of generated cubes to learn from, never to choose settings by; may be repeated",
     )
     parser.add_argument("--out", type=Path, required=True, help="where the model goes, NAME.safetensors")
-    parser.add_argument("--onto", default=None, help="model whose network is kept (default: the packaged default)")
     parser.add_argument("--sides", default="train,val", help="sides of the split to learn from")
     parser.add_argument("--fold", type=int, default=None, help="use split-FOLD.json")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice")

@@ -1,41 +1,30 @@
-"""Models by name or path: a network, its card, and a segment head where it has one.
+"""Networks by name or path, and the files that they are kept in: weights with their card, checkpoints of training, and
+the state dict of the 2019 seed system. Nothing that is loaded here can run code."""
 
-A model is two files: NAME.safetensors (network tensors under `network.`, those of the head under `head.`, the card in
-the metadata) and NAME.json (the card again, with the sha256 of the first). Packaged models come with ewval; local ones
-lie in the user's data folder. Nothing that is loaded here can run code.
-"""
-
-import hashlib
 import pickle
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-import safetensors
+import numpy as np
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ewval.core.errors import DamagedError, EwvalError, MissingError
-from ewval.core.forest.model import SegmentHead
-from ewval.core.storage.files import write_atomically
-from ewval.nn.card import ModelCard, parse_card
+from ewval.core.errors import DamagedError, EwvalError, UsageError
+from ewval.core.models.card import ModelCard, parse_card
+from ewval.core.models.files import CARD_KEY, read_weights, under, write_weights
+from ewval.core.models.registry import DECIDERS, find_model
 from ewval.nn.devices import pick_device
 from ewval.nn.networks.architectures import build_network
 from ewval.nn.networks.network import Network
 
-__all__ = ["Model", "ModelCard", "load_model", "model_paths", "packaged_models", "pick_device", "save_model"]
+__all__ = ["Model", "load_network", "model_from", "read_checkpoint", "read_pickled", "save_network"]
 
-DEFAULT_MODEL = "graph"
-"""The packaged model that is used where none is named."""
-CARD_KEY = "card"
-RUN_FILES = ("model.safetensors", "best.pt", "last.pt")
-"""What a run folder is looked through for, in this order."""
+PREFIX = "network."
+"""Of the keys of a network's tensors in a file."""
 NOT_PICKLED = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -57,143 +46,73 @@ UPSTREAM_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A network ready to run, what its card says of it, and its segment head or None."""
+    """A network ready to run, and what its card says of it."""
 
     card: ModelCard
     network: Network
-    head: Any = None
 
     @property
-    def by_segments(self) -> bool:
-        """Whether it decides over the segment graph, not over its own voxels pooled."""
-        return self.head is not None or self.card.joining is not None
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(self.network.parameters()).device
 
 
-def load_model(name_or_path: str | Path | None = None, *, device: str | torch.device = "cpu") -> Model:
-    """Return the model called so, on `device` and ready to predict.
+def load_network(name_or_path: str | Path, *, device: str | torch.device = "cpu") -> Model:
+    """Return the network called so, on `device` and ready to predict.
 
     Args:
         name_or_path: A packaged or local name, or the path of a run folder, a .safetensors file, a checkpoint or the
-            seed system's state dict; None for the packaged default.
+            seed system's state dict.
         device: Where the network goes.
 
     Raises:
         MissingError: There is no such model.
         DamagedError: It is no model, or its file is not whole.
         DeviceError: `device` is not there.
+        UsageError: It is a model without a network.
     """
-    chosen = pick_device(device) if isinstance(device, str) else device
-    model = _read(_find(DEFAULT_MODEL if name_or_path is None else str(name_or_path)))
-    model.network.to(chosen).eval()
+    path = find_model(str(name_or_path))
+    if path.suffix != ".safetensors":
+        model = read_checkpoint(path)
+    else:
+        card, arrays = read_weights(path)
+        if card.arch in DECIDERS:
+            raise UsageError(f"model {card.name} is no network: it decides with forests")
+        model = model_from(card, arrays, what=f"model {path}")
+    model.network.to(pick_device(device) if isinstance(device, str) else device).eval()
     return model
 
 
-def packaged_models() -> list[str]:
-    """Return the names of the models that come with ewval."""
-    return sorted(path.stem for path in _packaged_folder().glob("*.safetensors"))
-
-
-def model_paths() -> dict[str, Path]:
-    """Return every model that has a name, packaged or local; a packaged name wins."""
-    local = platformdirs.user_data_path("ewval") / "models"
-    return {path.stem: path for folder in (local, _packaged_folder()) for path in sorted(folder.glob("*.safetensors"))}
-
-
-def save_model(path: Path, model: Model, *, half: bool = False) -> ModelCard:
+def save_network(path: Path, model: Model, *, half: bool = False) -> ModelCard:
     """Write `model` to `path` (.safetensors) and its card beside it; return the card with the sha256.
 
     Args:
         path: Where to.
         model: What to save.
-        half: Store the network's tensors as float16, half the size.
+        half: Store the tensors as float16, half the size.
     """
-    tensors = {f"network.{key}": value for key, value in model.network.state_dict().items()}
-    if model.head is not None:
-        tensors |= {f"head.{key}": torch.from_numpy(value) for key, value in model.head.arrays().items()}
-    # Only the network: thresholds of the head's trees must not move.
-    stored = {key: _stored(value, half=half and key.startswith("network.")) for key, value in tensors.items()}
-    blob = save_tensors(stored, metadata={CARD_KEY: replace(model.card, sha256=None).to_json()})
-    card = replace(model.card, sha256=hashlib.sha256(blob).hexdigest())
-    write_atomically(path, blob)
-    write_atomically(path.with_suffix(".json"), card.to_json().encode() + b"\n")
-    return card
+    tensors = model.network.state_dict()
+    return write_weights(path, model.card, {PREFIX + key: _stored(value, half=half) for key, value in tensors.items()})
 
 
-def _stored(tensor: Tensor, *, half: bool) -> Tensor:
-    wanted = torch.float16 if half and tensor.is_floating_point() else tensor.dtype
-    return tensor.detach().to("cpu", wanted).contiguous()
-
-
-def _packaged_folder() -> Path:
-    return Path(str(files("ewval.nn"))) / "weights"
-
-
-def _find(name: str) -> Path:
-    path = Path(name)
-    if path.is_dir():
-        return _in_run(path)
-    if path.is_file():
-        return path
-    named = model_paths()
-    if name not in named:
-        raise MissingError(f"model {name}", hint=f"name a path or one of: {', '.join(named) or '(none packaged)'}")
-    return named[name]
-
-
-def _in_run(folder: Path) -> Path:
-    for name in RUN_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise MissingError(f"a model in {folder}", hint=f"a run folder holds one of: {', '.join(RUN_FILES)}")
-
-
-def _read(path: Path) -> Model:
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
-
-
-def _read_safetensors(path: Path) -> Model:
-    what = f"model {path}"
-    blob = path.read_bytes()
-    beside = path.with_suffix(".json")
-    known = parse_card(beside.read_text(), what=f"card {beside}") if beside.is_file() else None
-    digest = hashlib.sha256(blob).hexdigest()
-    if known is not None and known.sha256 not in (None, digest):
-        raise DamagedError(what, "its sha256 is not the one on its card")
-    try:
-        with safetensors.safe_open(path, framework="pt") as opened:
-            metadata: Mapping[str, str] = opened.metadata() or {}
-        tensors = load_tensors(blob)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DamagedError(what, f"not a safetensors file: {error}") from error
-    card = known or parse_card(metadata.get(CARD_KEY, ""), what=what)
-    return assemble(replace(card, sha256=digest), tensors, what=what)
-
-
-def assemble(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -> Model:
-    """Return the model that `card` describes with `tensors` (keys `network.` and `head.`) as its weights.
+def model_from(card: ModelCard, arrays: Mapping[str, NDArray[Any]], *, what: str) -> Model:
+    """Return the network that `card` describes with the arrays under `network.` as its weights.
 
     Raises:
-        DamagedError: The tensors do not fit the architecture; `what` names the file.
+        DamagedError: They do not fit, or are no numbers; `what` names the file.
     """
-    parts = {
-        prefix: {key.removeprefix(prefix): value.float() for key, value in tensors.items() if key.startswith(prefix)}
-        for prefix in ("network.", "head.")
-    }
-    network = network_from(card, parts["network."], what=what)
-    head = None if card.head is None else SegmentHead.from_arrays(_arrays(parts["head."]), what=what)
-    return Model(card, network, head)
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {key: value.numpy() for key, value in tensors.items()}
+    tensors = {key: torch.from_numpy(np.array(value)).float() for key, value in under(arrays, PREFIX).items()}
+    return Model(card, network_from(card, tensors, what=what))
 
 
 def network_from(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -> Network:
     """Return the network that `card` describes with `tensors` as its weights.
 
     Raises:
-        DamagedError: They do not fit; `what` names the file.
+        DamagedError: They do not fit, or are no numbers; `what` names the file.
     """
+    if any(not bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
+        raise DamagedError(what, "its weights are no numbers (NaN or infinite)")
     try:
         network = build_network(card.arch, dict(card.config) | {"context": card.context, "loops": card.loops})
         network.load_state_dict(dict(tensors))
@@ -202,7 +121,12 @@ def network_from(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -
     return network
 
 
-def _read_pickled(path: Path) -> Model:
+def read_checkpoint(path: Path) -> Model:
+    """Return the network of a checkpoint of `ewval train`, or of the seed system's state dict.
+
+    Raises:
+        DamagedError: It is neither.
+    """
     what = f"model {path}"
     content = read_pickled(path)
     if not isinstance(content, dict):
@@ -210,7 +134,7 @@ def _read_pickled(path: Path) -> Model:
     if CARD_KEY in content and "network" in content:
         card = parse_card(content[CARD_KEY], what=what)
         weights = content["ema"]["weights"] if content.get("ema") else content["network"]
-        return assemble(card, {f"network.{key}": value for key, value in weights.items()}, what=what)
+        return Model(card, network_from(card, {k: v.float() for k, v in weights.items()}, what=what))
     state = {str(key).removeprefix("module."): value for key, value in content.items()}
     if state.keys() != UPSTREAM_KEYS:
         raise DamagedError(what, "neither a checkpoint of ewval nor the seed system's state dict")
@@ -227,6 +151,11 @@ def read_pickled(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except NOT_PICKLED as error:
         raise DamagedError(f"model {path}", f"not a file of torch tensors: {_first_line(error)}") from error
+
+
+def _stored(tensor: Tensor, *, half: bool) -> NDArray[Any]:
+    wanted = torch.float16 if half and tensor.is_floating_point() else tensor.dtype
+    return np.asarray(tensor.detach().to("cpu", wanted).contiguous().numpy())
 
 
 def _upstream_card(path: Path) -> ModelCard:

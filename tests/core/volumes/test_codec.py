@@ -14,7 +14,7 @@ from ewval.core.errors import DamagedError, UnsupportedError
 from ewval.core.volumes.codec import decode, decode_labels, encode
 from raw_volumes import to_alone
 
-VOLUMES = Path(__file__).parent / "volumes"
+VOLUMES = Path(__file__).parent
 CONTENT = (np.arange(512, dtype="<u2") * 128).reshape(8, 8, 8)
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ewval.core.folder import DataFolder
+from ewval.core.models.card import ModelCard
 from ewval.core.segments.views import VolumeSource
-from ewval.nn.card import ModelCard
 from ewval.nn.data.tasks import SampleConfig, SourceRequest, fitting_parts, tuning_tasks
 from ewval.nn.joining.fit import fit_joining, tune_least
 from ewval.nn.joining.rule import JoinRule

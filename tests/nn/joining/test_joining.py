@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ewval.core.graph.graph import SegmentGraph, build_graph
 from ewval.core.segments.views import GraphView, view_volume
-from ewval.nn.card import ModelCard
 from ewval.nn.joining.fit import Observed, fit_rule
 from ewval.nn.joining.joining import Scene, candidates, join
 from ewval.nn.joining.rule import JoinRule, join_rules
@@ -128,6 +127,6 @@ def test_a_card_holds_both_rules_or_is_refused() -> None:
     both = {"full": NETWORK.to_card(), "packed": JoinRule(1, 2, 3).to_card()}
     assert join_rules(both)["packed"] == JoinRule(1, 2, 3)
     with pytest.raises(ValueError, match="not the rules of joining segments"):
-        ModelCard("half", "lwunet", joining={"full": NETWORK.to_card()})
+        join_rules({"full": NETWORK.to_card()})
     with pytest.raises(ValueError, match="not the rules of joining segments"):
         join_rules(both | {"full": {"network": 1}})

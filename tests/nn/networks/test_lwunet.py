@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
-from ewval.nn.weights import load_model
+from ewval.nn.weights import load_network
 
 UPSTREAM = Path(__file__).resolve().parents[3] / ".." / "shared" / "reference" / "upstream" / "state_dict.pth"
 needs_upstream = pytest.mark.skipif(not UPSTREAM.exists(), reason="the published weights are not at hand")
@@ -75,7 +75,7 @@ def as_arrays(network: LWUNet) -> dict[str, Array]:
 @needs_upstream
 @pytest.mark.parametrize("loops", [1, 4])
 def test_published_weights_give_what_float64_arithmetic_gives(loops: int) -> None:
-    model = load_model(UPSTREAM)
+    model = load_network(UPSTREAM)
     assert isinstance(model.network, LWUNet)
     tensors = inputs(16)
     with torch.inference_mode():

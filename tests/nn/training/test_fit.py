@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ewval.core.errors import DamagedError, DivergedError
+from ewval.core.models.card import ModelCard
 from ewval.core.progress import Silent
-from ewval.nn.card import ModelCard
 from ewval.nn.data.batches import Batch
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.training.checkpoint import read_checkpoint
@@ -21,7 +21,7 @@ from ewval.nn.training.loss import LossConfig
 from ewval.nn.training.optimization import OptimizerConfig
 from ewval.nn.training.run_folder import RunFolder, read_metrics
 from ewval.nn.training.step import TrainConfig, Trainer
-from ewval.nn.weights import load_model
+from ewval.nn.weights import load_network
 
 MakeBatch = Callable[..., Batch]
 CONFIG = TrainConfig(
@@ -128,7 +128,7 @@ def test_the_model_of_a_run_is_the_running_mean_of_its_best_epoch(tmp_path: Path
     run(tmp_path, make_batch)
     mean = read_checkpoint(tmp_path / "best.pt")["ema"]["weights"]
     for name in (tmp_path, tmp_path / "model.safetensors", tmp_path / "best.pt"):
-        loaded = load_model(name).network.state_dict()
+        loaded = load_network(name).network.state_dict()
         assert all(torch.equal(loaded[key], value) for key, value in mean.items())
 
 

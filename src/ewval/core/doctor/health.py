@@ -1,5 +1,6 @@
 """Whether this installation and this data folder are in order, and how to mend what is not."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ PACKAGES = (
     *("aiohttp", "aiolimiter", "orjson", "pydantic", "platformdirs", "typer", "rich"),
 )
 EXTRAS = {"cluster": "distributed", "fast": "openvino", "tb": "tensorboard", "view": "neuroglancer"}
+GPU_DEVICES = Path("/dev")
 LOW_DISK_BYTES = 20 * 10**9
 """The packed data set takes 14 GB; what is being downloaded comes on top."""
 
@@ -56,6 +58,19 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def check_device() -> Finding:
+    """Return what networks would compute on, as far as it can be told without loading torch, which takes seconds."""
+    version = _version("torch") or ""
+    gpus = len(list(GPU_DEVICES.glob("nvidia[0-9]*")))
+    if not gpus:
+        return Finding("device", "ok", f"cpu, {os.cpu_count()} cores (no NVIDIA GPU)")
+    count = "1 NVIDIA GPU" if gpus == 1 else f"{gpus} NVIDIA GPUs"
+    if version.endswith("+cpu"):
+        fix = "install a CUDA build of torch to train networks on it; forests need none"
+        return Finding("device", "warning", f"{count}, but torch {version} is built without CUDA", fix)
+    return Finding("device", "ok", f"cuda: {count}")
 
 
 def check_disk(folder: DataFolder) -> Finding:

@@ -2,12 +2,12 @@
 
 import asyncio
 
-import ewval
 from ewval.core.coroutines import run_to_end
 from ewval.core.doctor.health import Finding
 from ewval.core.errors import MissingError, UnreachableError
 from ewval.core.eyewire.client import EyewireClient
 from ewval.core.eyewire.host import user_agent
+from ewval.core.version import __version__
 
 PATIENCE_S = 20.0
 ANY_TASK = 1
@@ -29,7 +29,7 @@ async def _ask(api: str, token: str) -> Finding:
     try:
         async with (
             asyncio.timeout(PATIENCE_S),
-            EyewireClient(api, token=token, rate=1.0, user_agent=user_agent(ewval.__version__)) as client,
+            EyewireClient(api, token=token, rate=1.0, user_agent=user_agent(__version__)) as client,
         ):
             await client.task(ANY_TASK)
     except TimeoutError:

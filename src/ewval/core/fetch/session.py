@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
-import ewval
 from ewval.core.coroutines import one_process, threads, together
 from ewval.core.errors import EwvalError
 from ewval.core.eyewire.client import CONNECTIONS, EyewireClient
@@ -21,6 +20,7 @@ from ewval.core.fetch.targets import Asked, find_out
 from ewval.core.fetch.volume_queue import VolumeQueue, is_there
 from ewval.core.ledger.ledger import Ledger
 from ewval.core.progress import Progress
+from ewval.core.version import __version__
 
 BUCKET_CONNECTIONS = 32
 FILE_THREADS = 4
@@ -51,7 +51,7 @@ class Course:
         self._request, self._ledger, self._rows = request, ledger, rows
         self._progress, self._files = progress, files
         self._budget = Budget(is_agreed=request.yes)
-        agent = user_agent(ewval.__version__, request.contact)
+        agent = user_agent(__version__, request.contact)
         limits = request.limits
         self._client = EyewireClient(
             request.api, token=request.token, rate=request.api_rate, user_agent=agent, limits=limits

@@ -7,7 +7,7 @@ brightness of a data set, on ids, or on the order of two segments in a pair.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,12 +26,26 @@ from ewval.core.volumes.voxels import count_values
 A = TypeVar("A")
 B = TypeVar("B")
 
-__all__ = ["GRAPH_FORM", "SIDE_MARGIN", "SegmentGraph", "build_graph", "has_graph", "load_graph", "save_graph"]
+__all__ = [
+    "GRAPH_FORM",
+    "RISE",
+    "SIDE_MARGIN",
+    "SegmentGraph",
+    "build_graph",
+    "has_graph",
+    "load_graph",
+    "number_names",
+    "save_graph",
+]
 
 GRAPH_FORM = 2
 """Raised whenever a number here changes its meaning, so that a cached graph is never read as something else."""
 SIDE_MARGIN = 6
 """A segment reaches a side of the cube if it comes this near: sides may be covered by a few voxels of boundary."""
+
+
+RISE = "rise_mean_2"
+"""Of a contact's numbers the one that says most by itself: how much brighter it is two voxels behind than in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,15 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
         evidence_names=tuple(evidence),
         evidence=_columns(evidence, len(contacts.pairs)),
     )
+
+
+@cache
+def number_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the numbers of a contact and of a segment, as `build_graph` gives them today."""
+    labels = np.ones((8, 8, 8), dtype=np.uint16)
+    labels[:, :, 4:] = 2
+    graph = build_graph(np.zeros(labels.shape, dtype=np.uint8), labels)
+    return graph.evidence_names, graph.segment_names
 
 
 def save_graph(path: Path, graph: SegmentGraph) -> None:

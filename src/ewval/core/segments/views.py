@@ -21,6 +21,9 @@ from ewval.core.volumes.raw import read_image, read_segmentation
 Resolution = Literal["full", "packed"]
 T = TypeVar("T")
 
+VOLUMES_KEPT = 4
+"""Volumes whose views are kept; tasks that are asked together lie in no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class VolumeView:
@@ -102,7 +105,7 @@ class VolumeSource:
         cache: Views to keep, about 12 MB each.
     """
 
-    def __init__(self, folder: DataFolder, *, full_resolution: bool = True, cache: int = 4) -> None:
+    def __init__(self, folder: DataFolder, *, full_resolution: bool = True, cache: int = VOLUMES_KEPT) -> None:
         self._folder, self._full_resolution, self._cache = folder, full_resolution, cache
         self._views: OrderedDict[int, VolumeView] = OrderedDict()
         self._graphs: OrderedDict[int, GraphView] = OrderedDict()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ewval.core.constants import ELSEWHERE_CONFIDENCE, SEED_CONFIDENCE, SEGMENT_ID_COUNT
 from ewval.core.forest.growth import MOST_SEGMENTS
-from ewval.core.graph.graph import SegmentGraph
+from ewval.core.graph.graph import RISE, SegmentGraph
 from ewval.core.segments.seed_parts import REACH, near
 from ewval.core.segments.verdicts import DECIMALS
 from ewval.core.segments.views import GraphView, VolumeView
@@ -23,10 +23,8 @@ from ewval.nn.joining.rule import JoinRule
 from ewval.nn.looks import NO_FLIP, Flip, VoxelMaps, voxel_maps
 from ewval.nn.weights import Model
 
-__all__ = ["RISE", "Candidates", "Joined", "Look", "Scene", "candidates", "join", "looking"]
+__all__ = ["Candidates", "Joined", "Look", "Scene", "candidates", "join", "looking"]
 
-RISE = "rise_mean_2"
-"""Of a contact's numbers the one that says most by itself: how much brighter it is two voxels behind than in it."""
 JOIN_LOOPS = 32
 """Looks at most; each takes the object one segment further, and growth mostly ends long before."""
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2)

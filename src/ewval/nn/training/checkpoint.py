@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ewval.core.errors import DamagedError
+from ewval.core.models.files import CARD_KEY
 from ewval.core.storage.files import replacing
 from ewval.nn.training.optimization import RunningMean
-from ewval.nn.weights import CARD_KEY, read_pickled
+from ewval.nn.weights import read_pickled
 
 FORMAT = 1
 KEYS = frozenset({"format", CARD_KEY, "network", "ema", "optimizer", "position", "random"})

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from ewval.core.errors import DivergedError
+from ewval.core.models.card import ModelCard
 from ewval.core.progress import SILENT, Progress
-from ewval.nn.card import ModelCard
 from ewval.nn.data.batches import Batch
 from ewval.nn.networks.architectures import network_config
 from ewval.nn.training.checkpoint import Position, read_checkpoint, restore, save_checkpoint
@@ -16,7 +16,7 @@ from ewval.nn.training.curves import draw_curves
 from ewval.nn.training.interrupt import StopRequest
 from ewval.nn.training.run_folder import MetricsLog, RunFolder, read_metrics
 from ewval.nn.training.step import StepResult, Trainer, Validation, swap_back, swap_in
-from ewval.nn.weights import Model, save_model
+from ewval.nn.weights import Model, save_network
 
 SAVE_INTERVAL_S = 300.0
 
@@ -220,7 +220,7 @@ class Fit:
         self.card = replace(self.card, scores=scores, training=trained)
         self._save(self.folder.best)
         kept = swap_in(self.trainer.network, self.trainer.ema)
-        save_model(self.folder.model, Model(self.card, self.trainer.network))
+        save_network(self.folder.model, Model(self.card, self.trainer.network))
         swap_back(self.trainer.network, kept)
 
     def _save(self, path: Any) -> None:

@@ -10,11 +10,11 @@ import torch
 
 from ewval.core.errors import ExtraError, MissingError, SettingError
 from ewval.core.folder import DataFolder
+from ewval.core.models.card import ModelCard
 from ewval.core.progress import SILENT, Progress
 from ewval.core.recipe import write_recipe
 from ewval.core.segments.views import VolumeSource
 from ewval.core.sim.lessons import write_lessons
-from ewval.nn.card import ModelCard
 from ewval.nn.data.tasks import SourceRequest, Sources, fitting_parts, open_sources, tuning_tasks
 from ewval.nn.devices import pick_device
 from ewval.nn.distributed import Team, join_team
@@ -26,7 +26,7 @@ from ewval.nn.training.fit import Board, Fit, FitSummary
 from ewval.nn.training.recipe import NetworkRecipe
 from ewval.nn.training.run_folder import RunFolder, check_same_run, write_config
 from ewval.nn.training.step import TrainConfig, Trainer
-from ewval.nn.weights import Model, load_model, save_model
+from ewval.nn.weights import Model, load_network, save_network
 
 NO_MODEL = "none"
 """For `init`: begin with random weights, whatever the recipe says."""
@@ -153,7 +153,7 @@ def _first_stage(request: RunRequest, *, team: Team, progress: Progress) -> RunR
 def _complete(request: RunRequest, path: Path, *, progress: Progress) -> None:
     """Fit how a model of segments decides, unless that stands in its card already."""
     device = pick_device(request.device)
-    if not path.is_file() or (model := load_model(path, device=device)).card.joining is not None:
+    if not path.is_file() or (model := load_network(path, device=device)).card.joining is not None:
         return
     data = DataFolder(request.data)
     source, packed = VolumeSource(data), VolumeSource(data, full_resolution=False)
@@ -170,7 +170,7 @@ def _complete(request: RunRequest, path: Path, *, progress: Progress) -> None:
         maybe_threshold=least / 2,
         description="Trained with `ewval train`; its thresholds come from the validation side, or the train side.",
     )
-    save_model(path, replace(model, card=card))
+    save_network(path, replace(model, card=card))
 
 
 def _set_up_torch(request: RunRequest) -> None:
@@ -221,10 +221,10 @@ def _first_model(request: RunRequest) -> Model | None:
         path = _stage_folder(request.run).model
         if not path.is_file():
             return None  # a later stage goes on from its own checkpoint
-        model = load_model(path)
+        model = load_network(path)
         # Generated cells and volumes are numbered anew in every folder: their ids say nothing about real ones.
         return replace(model, card=replace(model.card, cells=[], volumes=[]))
-    return None if request.init in (None, NO_MODEL) else load_model(request.init)
+    return None if request.init in (None, NO_MODEL) else load_network(request.init)
 
 
 def _network(request: RunRequest, first: Model | None) -> Network:

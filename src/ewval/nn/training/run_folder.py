@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import ewval
 from ewval.core.errors import DamagedError, UsageError
 from ewval.core.storage.files import write_atomically
+from ewval.core.version import __version__
 
 FREE_TO_CHANGE = frozenset({"epochs", "steps", "device", "workers", "patience", "parts", "recompute", "tensorboard"})
 """Options that may differ when a run is continued: how long and where, not what."""
@@ -63,7 +63,7 @@ class RunFolder:
 def versions() -> dict[str, str]:
     """Return the versions that a result may depend on."""
     return {
-        "ewval": ewval.__version__,
+        "ewval": __version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,

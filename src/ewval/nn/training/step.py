@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ewval.core.errors import DivergedError, MemoryShortError
+from ewval.core.team import is_out_of_memory
 from ewval.nn.data.batches import Batch
 from ewval.nn.distributed import Team
 from ewval.nn.networks.network import Network
@@ -268,13 +269,6 @@ def draw_noise(batch: Batch, config: TrainConfig, *, turn: int, loop: int) -> Te
         generator = torch.Generator(device).manual_seed(hash((config.seed, turn, loop, task)) & 0x7FFF_FFFF_FFFF)
         drawn.append(torch.randn(shape, generator=generator, device=device))
     return torch.stack(drawn, dim=1)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, on a GPU or in the CPU's allocator."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def swap_in(network: nn.Module, ema: RunningMean | None) -> dict[str, Tensor] | None:

@@ -1,0 +1,1 @@
+"""The report of an evaluation: plots, pictures of tasks, and the page that holds them."""

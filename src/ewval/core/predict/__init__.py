@@ -1,0 +1,1 @@
+"""Prediction: from tasks to answers, many at a time, in a folder and in a report."""

@@ -1,0 +1,193 @@
+"""What `ewval predict --out` leaves: a folder a task, so that the same command goes on where it stopped.
+
+DIR/run.json                     what the answers were made with
+DIR/predictions.jsonl            all answers of the latest run, in the order that was asked for
+DIR/<task>/prediction.json       the answer; written last, so a task that has it is finished
+DIR/<task>/masks.npz             voxel maps at 64^3
+DIR/<task>/segments.nrrd         verdicts by voxel, at the best resolution at hand
+DIR/<task>/slices.png            three orthogonal slices through the seed
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
+from ewval.core.errors import DamagedError, UsageError
+from ewval.core.predict.answers import Answer, to_document
+from ewval.core.show.nrrd import encode_nrrd
+from ewval.core.show.slices import Overlay, centre_of, draw_slices
+from ewval.core.storage.arrays import read_arrays, write_arrays
+from ewval.core.storage.files import replacing, write_atomically
+from ewval.core.volumes.voxels import mask_of
+
+CODES = {"seed": 1, "add": 2, "maybe": 3, "doubted": 4}
+"""Values of segments.nrrd; 0 is everything else."""
+
+
+class AnswerFolder:
+    """The folder of one run.
+
+    Args:
+        root: Where it is.
+        made_with: What decides the answers; a folder made with something else is refused.
+
+    Raises:
+        UsageError: The folder holds answers that were made with something else, or cannot be written to.
+        DamagedError: Its run.json cannot be read.
+    """
+
+    def __init__(self, root: Path, *, made_with: Mapping[str, Any]) -> None:
+        self.root = root
+        path = root / "run.json"
+        wanted = json.loads(json.dumps(dict(made_with)))
+        if path.is_file() and (found := _read_json(path)) != wanted:
+            changed = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key])) or "options"
+            raise UsageError(f"{root} holds answers made with another {changed}; choose another --out or delete it")
+        try:
+            write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
+        except OSError as error:
+            raise UsageError(f"--out {root} cannot be written to: {error.strerror}") from error
+
+    def is_finished(self, task: int) -> bool:
+        """Whether all files of `task` are there."""
+        return self._answer_path(task).is_file()
+
+    def document(self, task: int) -> dict[str, Any]:
+        """Return the saved answer of a finished task.
+
+        Raises:
+            DamagedError: It cannot be read.
+        """
+        return _read_json(self._answer_path(task))
+
+    def _answer_path(self, task: int) -> Path:
+        return self.root / str(task) / "prediction.json"
+
+    def probability(self, task: int) -> NDArray[np.float32]:
+        """Return the saved probability map of a finished task, float32 64^3.
+
+        Raises:
+            DamagedError: It cannot be read.
+        """
+        path = self.root / str(task) / "masks.npz"
+        try:
+            return np.asarray(read_arrays(path)["probability"], dtype=np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(str(path), f"no probabilities: {error}") from error
+
+    def save(
+        self,
+        answer: Answer,
+        *,
+        packed: tuple[NDArray[np.uint8], NDArray[np.uint16]],
+        image: NDArray[np.uint8] | None,
+        labels: NDArray[np.uint16] | None,
+    ) -> None:
+        """Save one answer.
+
+        Args:
+            answer: What was found.
+            packed: Image and segmentation at 64^3.
+            image: The image at full resolution, where at hand.
+            labels: The segmentation at full resolution, where at hand.
+        """
+        folder = self.root / str(answer.task)
+        folder.mkdir(parents=True, exist_ok=True)
+        full = packed[1] if labels is None else labels
+        dz, dy, dx = (size * CUBE_EDGE / full.shape[0] for size in VOXEL_SIZE_NM)
+        write_arrays(folder / "masks.npz", _masks(answer, packed[1]), compressed=True)
+        verdicts = verdict_codes(answer)[full]
+        blob = encode_nrrd(verdicts, spacing_nm=(dz, dy, dx), content=_legend(answer.task))
+        write_atomically(folder / "segments.nrrd", blob)
+        with replacing(folder / "slices.png") as path:
+            picture(answer, image=packed[0] if image is None else image, labels=full).save(path, format="PNG")
+        write_atomically(folder / "prediction.json", json.dumps(to_document(answer)).encode() + b"\n")
+
+    def finish(self, tasks: Iterable[int], *, failed: Mapping[int, str]) -> None:
+        """Write what a run has come to: all answers as JSON lines, and the failures as ids to try again.
+
+        Args:
+            tasks: In the order that was asked for.
+            failed: Reasons by task.
+        """
+        with replacing(self.root / "predictions.jsonl") as path, path.open("w") as lines:
+            lines.writelines(json.dumps(self.document(task)) + "\n" for task in tasks if self.is_finished(task))
+        failures = "".join(f"{task}  # {' '.join(reason.split())}\n" for task, reason in failed.items())
+        if failures:
+            write_atomically(self.root / "failed.txt", failures.encode())
+        else:
+            (self.root / "failed.txt").unlink(missing_ok=True)
+
+
+def verdict_codes(answer: Answer) -> NDArray[np.uint8]:
+    """Return the value of each segment id in segments.nrrd, uint8 [65536]."""
+    codes = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint8)
+    prediction = answer.prediction
+    for name, ids in (
+        ("doubted", answer.remove),
+        ("maybe", prediction.maybe),
+        ("add", prediction.add),
+        ("seed", prediction.seed),
+    ):
+        codes[[i for i in ids if 0 < i < SEGMENT_ID_COUNT]] = CODES[name]
+    return codes
+
+
+def picture(answer: Answer, *, image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Image.Image:
+    """Return three orthogonal slices through the seed: image, seed, players' trace, prediction, uncertainty.
+
+    Args:
+        answer: What was found.
+        image: uint8, z y x.
+        labels: Segment ids, z y x; another resolution than the image's is fine.
+    """
+    prediction = answer.prediction
+    masks = {
+        "seed": _mask(labels, prediction.seed),
+        "add": _mask(labels, prediction.add),
+        "maybe": _mask(labels, prediction.maybe),
+        "doubted": _mask(labels, answer.remove),
+    }
+    columns = [Overlay("image"), Overlay("seed", [("seed", masks["seed"])])]
+    if answer.consensus is not None:
+        columns.append(Overlay("players", [("consensus", _mask(labels, answer.consensus))]))
+    columns.append(Overlay("seed, add, maybe, doubted", [(name, masks[name]) for name in reversed(masks)]))
+    columns.append(Overlay("uncertainty", heat=1.0 - np.abs(2.0 * prediction.probability - 1.0)))
+    return draw_slices(image, columns, centre=centre_of(masks["seed"]))
+
+
+def _masks(answer: Answer, packed: NDArray[np.uint16]) -> dict[str, NDArray[Any]]:
+    prediction = answer.prediction
+    return {
+        "probability": prediction.probability.astype(np.float16),
+        "sigma": prediction.sigma.astype(np.float16),
+        "seed": _mask(packed, prediction.seed),
+        "prediction": _mask(packed, (*prediction.seed, *prediction.add)),
+        "maybe": _mask(packed, prediction.maybe),
+        "consensus": _mask(packed, answer.consensus or ()),
+    }
+
+
+def _mask(labels: NDArray[np.uint16], ids: Iterable[int]) -> NDArray[np.bool_]:
+    return mask_of(labels, np.array(list(ids), dtype=np.uint32))
+
+
+def _legend(task: int) -> str:
+    values = ", ".join(f"{value} {name}" for name, value in CODES.items())
+    return f"ewval task {task}: {values}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DamagedError(str(path), f"not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DamagedError(str(path), "it holds no JSON object")
+    return content

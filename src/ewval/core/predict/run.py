@@ -1,0 +1,213 @@
+"""One run of `ewval predict`: what is asked, what comes of each task, what is left in the folder."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ewval.core.errors import EwvalError
+from ewval.core.fetch.on_disk import LocalData, by_volume
+from ewval.core.fetch.provision import Fetcher, provide, tasks_of_cells
+from ewval.core.folder import DataFolder
+from ewval.core.models.decider import Decider
+from ewval.core.predict.answers import Answer, to_document
+from ewval.core.predict.batch import Answerer, Failed
+from ewval.core.predict.folder import AnswerFolder
+from ewval.core.predict.shards import ALONE, Shards
+from ewval.core.progress import SILENT, Progress
+from ewval.core.segments.decision import AS_CARDS_SAY, Looks
+from ewval.core.segments.views import VolumeSource
+from ewval.core.show.viewer import VolumePicture
+from ewval.core.tasks.samples import SampleBuilder
+from ewval.core.volumes.store import PackedStore
+
+
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """What is asked.
+
+    Args:
+        folder: The data folder.
+        tasks: Task ids, in the order wanted.
+        cells: Cells whose tasks are asked for, after `tasks`.
+        decider: Who decides.
+        looks: How networks look.
+        out: Where the answers are saved; None saves nothing.
+    """
+
+    folder: DataFolder
+    tasks: tuple[int, ...]
+    decider: Decider
+    cells: tuple[int, ...] = ()
+    looks: Looks = AS_CARDS_SAY
+    out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a task, as a document; `answer` is None where it was saved by an earlier run or another process."""
+
+    task: int
+    document: Mapping[str, Any]
+    answer: Answer | None = None
+
+
+Result = Found | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for in its order; what of it is to be done; and what cannot be done, with the reason."""
+
+    wanted: tuple[int, ...]
+    unanswered: tuple[int, ...]
+    failed: dict[int, EwvalError]
+
+
+class PredictRun:
+    """A run; iterating over it does the work and yields what came of each task, in the order wanted.
+
+    Under torchrun every process does a part and the first one yields all; the others yield nothing.
+
+    Args:
+        request: What is asked.
+        fetch: Fetches what is missing.
+        progress: Advanced by tasks that can be answered.
+        packing: Advanced by volumes that have to be packed first.
+        shards: This process's place among those of torchrun.
+
+    Attributes:
+        failed_cells: Cells whose tasks could not be had, known once the first task is through.
+    """
+
+    def __init__(
+        self,
+        request: PredictRequest,
+        *,
+        fetch: Fetcher,
+        progress: Progress = SILENT,
+        packing: Progress = SILENT,
+        shards: Shards = ALONE,
+    ) -> None:
+        self.request, self._fetch, self._progress, self._packing = request, fetch, progress, packing
+        self.shards = shards
+        self.context = request.decider.context
+        self.source = VolumeSource(request.folder)
+        self.store = PackedStore(request.folder)
+        self.failed_cells: dict[int, EwvalError] = {}
+        self.made_with = made_with(request)
+        self.saved = None if request.out is None else AnswerFolder(request.out, made_with=self.made_with)
+
+    def __iter__(self) -> Iterator[Result]:
+        plan = self._plan()
+        own = self._own(plan.unanswered)
+        if self.shards.is_first:
+            failed: dict[int, str] = {}
+            for result in self._gather(plan, own):
+                if isinstance(result, Failed):
+                    failed[result.task] = str(result.error)
+                yield result
+            if self.saved is not None:
+                self.saved.finish(plan.wanted, failed=failed)
+        else:
+            for result in own:
+                self.shards.put(str(result.task), _sendable(result))
+
+    @property
+    def reads_contacts(self) -> bool:
+        """Whether it is decided by where segments touch, most of which packed volumes have lost."""
+        return self.request.decider.reads_graph
+
+    def picture(self, volume: int) -> VolumePicture:
+        """Return a volume at the best resolution at hand."""
+        image, labels = self.source.image(volume), self.source.labels(volume)
+        return VolumePicture(
+            image=self.store.image(volume) if image is None else image,
+            labels=self.store.segmentation(volume) if labels is None else labels,
+        )
+
+    def _plan(self) -> "Plan":
+        """Fetch and pack in the first process while the others wait, so that all of them go by one plan."""
+        if not self.shards.is_first:
+            plan: Plan = self.shards.get("plan")
+            return plan
+        local = LocalData(self.request.folder, self.context)
+        of_cells = tasks_of_cells(local, self.request.cells, fetch=self._fetch)
+        self.failed_cells = of_cells.failed
+        wanted = tuple(dict.fromkeys((*self.request.tasks, *of_cells.tasks)))
+        open_tasks = [task for task in wanted if not self._is_finished(task)]
+        provision = provide(local, open_tasks, fetch=self._fetch, progress=self._packing)
+        plan = Plan(wanted, provision.tasks, provision.failed)
+        self.shards.put("plan", plan)
+        if count := len(wanted) - len(plan.failed):
+            self._progress.start(count, unit="tasks")
+        return plan
+
+    def _own(self, unanswered: Sequence[int]) -> Iterator[Result]:
+        """Yield what comes of this process's part of the open tasks."""
+        if not unanswered:
+            return
+        table = LocalData(self.request.folder, self.context).table(unanswered)
+        if self.shards.size > 1:
+            unanswered = self.shards.part(by_volume(unanswered, table))
+        builder = SampleBuilder(table, self.store, context=self.context)
+        answerer = Answerer(self.request.decider, builder, source=self.source, looks=self.request.looks)
+        for outcome in answerer.answer(unanswered):
+            yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
+
+    def _kept(self, answer: Answer) -> Found:
+        if self.saved is not None:
+            volume = answer.prediction.volume
+            self.saved.save(
+                answer,
+                packed=(self.store.image(volume), self.store.segmentation(volume)),
+                image=self.source.image(volume),
+                labels=self.source.labels(volume),
+            )
+        return Found(answer.task, to_document(answer), answer)
+
+    def _gather(self, plan: "Plan", own: Iterator[Result]) -> Iterator[Result]:
+        waiting = deque(plan.wanted)
+        ready: dict[int, Result] = {task: Failed(task, error) for task, error in plan.failed.items()}
+        for result in own:
+            ready[result.task] = result
+            while waiting and (head := self._take(waiting[0], ready, wait=False)) is not None:
+                waiting.popleft()
+                yield self._counted(head, plan)
+        for task in waiting:
+            last = self._take(task, ready, wait=True)
+            assert last is not None  # every task is failed, finished, ours or another process's
+            yield self._counted(last, plan)
+
+    def _take(self, task: int, ready: dict[int, Result], *, wait: bool) -> Result | None:
+        if task in ready:
+            return ready.pop(task)
+        if self.saved is not None and self.saved.is_finished(task):
+            return Found(task, self.saved.document(task))
+        if self.shards.size > 1 and (wait or self.shards.has(str(task))):
+            received: Result = self.shards.get(str(task))
+            return received
+        return None
+
+    def _counted(self, result: Result, plan: Plan) -> Result:
+        if result.task not in plan.failed:
+            self._progress.advance()
+        return result
+
+    def _is_finished(self, task: int) -> bool:
+        return self.saved is not None and self.saved.is_finished(task)
+
+
+def made_with(request: PredictRequest) -> dict[str, Any]:
+    """Return what decides the answers of a run: two runs that agree in it give the same ones."""
+    decider, looks = request.decider, request.looks
+    about = {"model": decider.name, "weights": dict(decider.identity)}
+    return about if decider.loops is None else about | {"loops": looks.loops or decider.loops, "tta": looks.tta}
+
+
+def _sendable(result: Result) -> Result:
+    return Found(result.task, result.document) if isinstance(result, Found) else result
+
+
+__all__ = ["Found", "PredictRequest", "PredictRun", "Result", "Shards", "made_with"]

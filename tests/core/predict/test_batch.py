@@ -1,0 +1,173 @@
+"""Many tasks: given out in order, bad ones apart, small seeds found, folders that go on where they stopped."""
+
+import json
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+
+from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.fetch.on_disk import LocalData
+from ewval.core.ledger.ledger import Ledger
+from ewval.core.models.card import ModelCard
+from ewval.core.predict import batch as answering
+from ewval.core.predict.batch import Answerer, Failed, with_small_seed
+from ewval.core.predict.report import Reporter
+from ewval.core.predict.run import PredictRequest, PredictRun
+from ewval.core.predict.shards import Shards
+from ewval.core.segments.decision import Looks
+from ewval.core.segments.views import VolumeSource, view_volume
+from ewval.core.tasks.samples import SampleBuilder
+from ewval.core.volumes.store import PackedStore
+from ewval.nn.deciders import decider_for
+from ewval.nn.networks.architectures import build_network
+from ewval.nn.shards import own_device
+from ewval.nn.weights import Model
+from worlds import make_pair, write_world
+
+CONFIG = {"loops": 1, "widths": [2], "boundary": False}
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    card = ModelCard("fresh", "rsunet", loops=1, config=CONFIG, add_threshold=0.5, maybe_threshold=0.0)
+    return decider_for(Model(card, build_network("rsunet", CONFIG).eval()))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six tasks in two volumes, asked for in turns."""
+    pairs = [make_pair(task, volume=100 + task % 2, seed=[task]) for task in range(1, 7)]
+    folder = write_world(tmp_path / "data", pairs)
+    with closing(Ledger(folder.ledger)) as ledger:
+        for task in range(1, 7):
+            ledger.settle(task, context=2)
+    return folder
+
+
+def answerer(folder, model, **looks):
+    table = LocalData(folder).table(range(1, 7))
+    builder = SampleBuilder(table, PackedStore(folder))
+    return Answerer(model, builder, source=VolumeSource(folder), looks=Looks(**looks))
+
+
+def nothing_to_fetch(tasks, cells, context):
+    raise AssertionError("nothing had to be fetched")
+
+
+def run_of(folder, model, tasks, *, out=None, cells=()):
+    request = PredictRequest(folder, tuple(tasks), model, cells=cells, out=out)
+    return PredictRun(request, fetch=nothing_to_fetch)
+
+
+@pytest.mark.parametrize("window", [1, 4, 128])
+def test_answers_come_in_the_order_asked_though_volumes_are_done_together(folder, model, monkeypatch, window):
+    monkeypatch.setattr(answering, "WINDOW", window)
+    tasks = [1, 2, 3, 4, 5, 6]
+    assert [outcome.task for outcome in answerer(folder, model, batch_size=2).answer(tasks)] == tasks
+
+
+def test_a_bad_task_is_named_and_the_others_go_on(folder, model):
+    folder.segmentation(101).write_bytes(b"damaged")
+    outcomes = list(answerer(folder, model).answer([1, 2, 3, 4]))
+    assert [type(outcome) is Failed for outcome in outcomes] == [True, False, True, False]
+    assert isinstance(outcomes[0].error, DamagedError)
+
+
+def test_a_seed_too_small_for_the_packed_cube_is_marked_from_the_full_one(folder, model):
+    builder = SampleBuilder(LocalData(folder).table([1]), PackedStore(folder))
+    sample = builder.build(1)
+    full = np.repeat(np.repeat(np.repeat(sample.labels, 4, 0), 4, 1), 4, 2)
+    full[100, 40, 80] = 999
+    view = view_volume(101, sample.labels, full=full)
+    marked = with_small_seed(sample, view, seed=[999])
+    assert np.argwhere(marked.seed).tolist() == [[25, 10, 20]]
+    assert (marked.confidence == np.where(marked.seed, 1, 10)).all()
+
+
+@pytest.mark.parametrize(
+    ("seed", "is_full", "said"),
+    [([], True, "lists no seed segments"), ([999], True, "no segments of these ids"), ([999], False, "too small")],
+)
+def test_a_seed_that_is_nowhere_is_missing(folder, seed, is_full, said):
+    sample = SampleBuilder(LocalData(folder).table([1]), PackedStore(folder)).build(1)
+    full = np.repeat(np.repeat(np.repeat(sample.labels, 4, 0), 4, 1), 4, 2) if is_full else None
+    with pytest.raises(MissingError, match=said):
+        with_small_seed(sample, view_volume(101, sample.labels, full=full), seed=seed)
+
+
+def test_a_run_goes_on_where_it_stopped(folder, model, tmp_path):
+    out = tmp_path / "out"
+    first = {result.task: result.document for result in run_of(folder, model, [1, 2], out=out)}
+    results = list(run_of(folder, model, [2, 3, 1], out=out))
+    assert [result.task for result in results] == [2, 3, 1]
+    assert [result.answer is None for result in results] == [True, False, True]  # saved ones are not done again
+    assert json.loads(json.dumps(first[1])) == results[2].document
+    lines = (out / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["task"] for line in lines] == [2, 3, 1]
+
+
+def test_an_interrupted_run_leaves_what_was_done(folder, model, tmp_path):
+    out = tmp_path / "out"
+    stream = iter(run_of(folder, model, [1, 2, 3], out=out))
+    next(stream)
+    stream.close()
+    assert (out / "1" / "prediction.json").is_file()
+    assert not list(out.rglob("*.incomplete"))
+    assert [result.task for result in run_of(folder, model, [1, 2, 3], out=out)] == [1, 2, 3]
+
+
+def test_a_folder_made_with_other_weights_is_refused(folder, model, tmp_path):
+    list(run_of(folder, model, [1], out=tmp_path / "out"))
+    torch.manual_seed(1)
+    other = decider_for(Model(model.cards[0], build_network("rsunet", CONFIG).eval()))
+    with pytest.raises(UsageError, match="made with another weights"):
+        run_of(folder, other, [1], out=tmp_path / "out")
+
+
+def test_a_damaged_answer_is_named(folder, model, tmp_path):
+    list(run_of(folder, model, [1], out=tmp_path / "out"))
+    (tmp_path / "out" / "1" / "prediction.json").write_text("[1]")
+    with pytest.raises(DamagedError, match=r"1/prediction\.json is damaged: it holds no JSON object"):
+        list(run_of(folder, model, [1], out=tmp_path / "out"))
+    (tmp_path / "out" / "run.json").write_text("{")
+    with pytest.raises(DamagedError, match=r"run\.json is damaged: not JSON"):
+        run_of(folder, model, [1], out=tmp_path / "out")
+
+
+def test_a_report_of_saved_answers_reads_their_maps(folder, model, tmp_path):
+    out = tmp_path / "out"
+    list(run_of(folder, model, [1, 2], out=out))
+    run = run_of(folder, model, [1, 2], out=out)
+    reporter = Reporter(run, opened=1)
+    for result in run:
+        reporter.take(result)
+    reporter.write(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    data = json.loads(page.partition('type="application/json">')[2].partition("</script>")[0])
+    assert [row["task"] for row in data["list"]] == [1, 2]
+    assert len(data["tasks"]) == 1  # the one with the higher priority
+    (out / "1" / "masks.npz").write_bytes(b"broken")
+    with pytest.raises(DamagedError, match=r"masks\.npz is damaged"):
+        run.saved.probability(1)
+
+
+def test_processes_share_the_tasks_in_pieces_that_leave_none_out():
+    items = list(range(10))
+    parts = [list(Shards(rank, 3).part(items)) for rank in range(3)]
+    assert [item for part in parts for item in part] == items
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_report_of_several_processes_needs_a_folder(folder, model):
+    run = run_of(folder, model, [1])
+    run.shards = Shards(0, 2)
+    with pytest.raises(UsageError, match="--report under torchrun needs --out"):
+        Reporter(run)
+
+
+def test_alone_a_process_takes_the_device_that_is_named():
+    assert own_device("cpu") == torch.device("cpu")
+    assert not Shards().has("anything")
