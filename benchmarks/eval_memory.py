@@ -25,15 +25,17 @@ from ewval.core.evaluation.tasks import TaskSet
 from ewval.core.evaluation.totals import Totals
 from ewval.core.eyewire.records import AggregateRecord, TaskRecord
 from ewval.core.index.split import Split
+from ewval.core.models.card import ModelCard
 from ewval.core.predict.prediction import predict_samples
 from ewval.core.segments.verdicts import touching_pairs
 from ewval.core.segments.views import VolumeView
 from ewval.core.tasks.samples import Sample
 from ewval.core.tasks.table import TaskTable
+from ewval.core.team import ALONE
 from ewval.core.volumes.pooling import pool_packed
-from ewval.nn.distributed import Team
+from ewval.nn.deciders import decider_for
 from ewval.nn.networks.network import Network
-from ewval.nn.weights import Model, ModelCard
+from ewval.nn.weights import Model
 
 EDGE = 6
 CELLS = 500
@@ -51,7 +53,7 @@ class ConstantNetwork(Network):
 
 class ConstantAnswerer:
     def __init__(self, source):
-        model = Model(ModelCard(name=NAME, arch="lwunet"), ConstantNetwork())
+        model = decider_for(Model(ModelCard(name=NAME, arch="lwunet"), ConstantNetwork()))
         [self._prediction] = predict_samples(model, [sample(0)], sources=source)
 
     def answer(self, questions):
@@ -95,7 +97,7 @@ def run(tasks: TaskSet, folder: Path) -> dict:
     parts.open()
     began = time.perf_counter()
     answerers = {NAME: ConstantAnswerer(tasks.sources)}
-    score_parts(parts, tasks, answerers, team=Team(0, 1, torch.device("cpu")))
+    score_parts(parts, tasks, answerers, team=ALONE)
     totals = Totals()
     for part in parts.read_all(len(tasks.chunks())):
         totals.add(part, NAME)

@@ -17,9 +17,9 @@ from ewval.core.folder import DataFolder
 from ewval.core.forest.candidates import survey
 from ewval.core.forest.growth import grow
 from ewval.core.graph.graph import build_graph
+from ewval.core.models.registry import load_decider
 from ewval.core.sim.sample import generate_cube
 from ewval.core.volumes.raw import read_image, read_segmentation
-from ewval.nn.weights import load_model
 
 RIVAL_SECONDS = 7 * 60
 RIVAL_FLOPS = RIVAL_SECONDS * 9.3e12
@@ -46,7 +46,7 @@ def main() -> None:
     else:
         raw = DataFolder(chosen.data).raw(chosen.volume)
         image, labels = read_image(raw), read_segmentation(raw)
-    head = load_model(chosen.model).head
+    head = load_decider(chosen.model).head
     graph, measuring = timed(lambda: build_graph(image, labels))
     odds, judging = timed(lambda: head.pairs.log_odds(graph.evidence))
     around, surveying = timed(lambda: survey(graph, odds))

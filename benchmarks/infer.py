@@ -17,7 +17,7 @@ from torch import Tensor
 from ewval.nn.devices import pick_device
 from ewval.nn.networks import openvino as fast
 from ewval.nn.networks.lwunet import LWUNet
-from ewval.nn.weights import load_model
+from ewval.nn.weights import load_network
 
 LOOPS = 4
 REFERENCE = "straightforward"
@@ -52,7 +52,7 @@ def main() -> None:
     chosen = parser.parse_args()
     device = pick_device(chosen.device)
     torch.manual_seed(0)
-    net = load_model(chosen.weights, device=device).network if chosen.weights else LWUNet().to(device).eval()
+    net = load_network(chosen.weights, device=device).network if chosen.weights else LWUNet().to(device).eval()
     assert isinstance(net, LWUNet)
     inputs = make_inputs(chosen.batch_size, device=device)
     with torch.inference_mode():

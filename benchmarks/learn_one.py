@@ -24,9 +24,9 @@ from ewval.core.tasks.table import TaskTable
 from ewval.core.volumes.downsample import downsample_image, downsample_labels
 from ewval.core.volumes.raw import read_image, read_segmentation
 from ewval.nn.data.batches import Batch, collate
+from ewval.nn.loss import LossConfig, probability
 from ewval.nn.networks.architectures import build_network
 from ewval.nn.training.augment import PLAIN
-from ewval.nn.training.loss import LossConfig, probability
 from ewval.nn.training.optimization import OptimizerConfig
 from ewval.nn.training.step import TrainConfig, Trainer
 

@@ -169,11 +169,10 @@ def one_process_against_many(tasks: Sequence[int], words: Sequence[str]) -> None
 
 
 def where_time_goes(folder: DataFolder, tasks: Sequence[int], model: str | None) -> None:
-    from ewval.core.predict.batch import Settings
+    from ewval.core.models.registry import load_decider
     from ewval.core.predict.run import PredictRequest, PredictRun
-    from ewval.nn.weights import load_model
 
-    request = PredictRequest(folder, tuple(tasks), (load_model(model),), settings=Settings())
+    request = PredictRequest(folder, tuple(tasks), load_decider(model))
     profile = cProfile.Profile()
     with profile:
         for result in PredictRun(request, fetch=lambda *_: None):
@@ -188,13 +187,13 @@ def where_time_goes(folder: DataFolder, tasks: Sequence[int], model: str | None)
 
 def resolutions(folder: DataFolder, tasks: Sequence[int], model: str | None) -> None:
     """Print how far verdicts at 64^3 agree with those at full resolution, and what 64^3 cannot see."""
+    from ewval.core.models.registry import load_decider
     from ewval.core.predict.prediction import predict_samples
     from ewval.core.tasks.samples import SampleBuilder
-    from ewval.nn.weights import load_model
 
     table = LocalData(folder).table(tasks)
     builder = SampleBuilder(table, PackedStore(folder))
-    loaded = load_model(model)
+    loaded = load_decider(model)
     same = seen = unseen = 0
     same_voxels = voxels = unseen_voxels = 0
     runs = [

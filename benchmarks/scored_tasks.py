@@ -23,24 +23,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ewval.core.evaluation.answerers import Answerer
 from ewval.core.evaluation.panel import Models, Panel, load_models, make_panel
 from ewval.core.evaluation.parts import PartFolder
 from ewval.core.evaluation.request import EvalRequest
 from ewval.core.evaluation.run import score_parts
-from ewval.core.evaluation.scoring import Guess, Question, named_segments
+from ewval.core.evaluation.scoring import Guess, named_segments
 from ewval.core.evaluation.summary import differences, summarize
 from ewval.core.evaluation.tasks import TaskSet, read_tasks
 from ewval.core.evaluation.totals import Totals
 from ewval.core.folder import DataFolder
 from ewval.core.index.split import Split, write_split
 from ewval.core.ledger.ledger import Ledger
+from ewval.core.segments.decision import Question
 from ewval.core.sim.server import WireServer
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
-from ewval.nn.distributed import Team
+from ewval.core.team import ALONE
 
 FOLDS = 5
 RIVALS = {"fib25": ("FFN, released segmentation", "rival-ffn.jsonl")}
@@ -114,17 +114,16 @@ def score_fold(
     request = EvalRequest(
         folder, model=path(args.model), compare=tuple(map(path, args.compare)), loops=args.loops, device=args.device
     )
-    device = torch.device(args.device)
-    models = load_models(request, device=device)
+    models = load_models(request)
     tasks = fold_tasks(folder, rows, fold, context=models.context)
-    panel = make_panel(request, models, tasks, device=device)
+    panel = make_panel(request, models, tasks)
     everyone = {**named(args, models, panel), **rival(args.shared, name)}
     out = args.out / name
     recording = {who: Recording(answerer, predictions_path(out, who)) for who, answerer in everyone.items()}
     identity = {"models": models.identity(), "who": list(everyone), "tasks": tasks.digest(), "notes": dict(panel.notes)}
     parts = PartFolder(out / f"parts-{fold}", identity)
     parts.open()
-    score_parts(parts, tasks, recording, team=Team(0, 1, device))
+    score_parts(parts, tasks, recording, team=ALONE)
     totals = {who: Totals() for who in everyone}
     for part in parts.read_all(len(tasks.chunks())):
         for who, total in totals.items():
@@ -136,7 +135,7 @@ def score_fold(
 
 def named(args: argparse.Namespace, models: Models, panel: Panel) -> dict[str, Answerer]:
     """Return all who answer by what the table calls them: models of each fold by one name."""
-    main = label(args.model, models.main.card.name)
+    main = label(args.model, models.main.name)
     settings = {main if len(args.loops) == 1 else f"{main}, {who}": panel.settings[who] for who in panel.settings}
     others = {who: label(text, who) for text, who in zip(args.compare, models.others, strict=True)}
     return settings | {others.get(who, who): answerer for who, answerer in panel.baselines.items()}

@@ -16,8 +16,8 @@ from timing import best_times, count_flops, describe, matmul_rate, saved_bytes
 from torch import Tensor
 
 from ewval.nn.devices import pick_device
+from ewval.nn.loss import bayes
 from ewval.nn.networks.lwunet import LWUNet
-from ewval.nn.training.loss import bayes
 
 LOOPS = 4
 REFERENCE = "straightforward"

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ewval.nn.training.loss import LOSS_NAMES, bayes, bce, probability, sampled
+from ewval.nn.loss import LOSS_NAMES, bayes, bce, probability, sampled
 
 POINTS = 50_000
 SLOPE = 6.0

@@ -135,22 +135,9 @@ def looking_forest() -> ForestDecider:
     return ForestDecider(ModelCard("looking", "graph"), LookingHead())
 
 
-class Weightless(VoxelDecider):
-    """Decides by a network without weights, which therefore is on no device."""
-
-    def __init__(self, models: Sequence[Model]) -> None:
-        super().__init__([_OnCpu(model.card, model.network) for model in models])
-
-
-class _OnCpu(Model):
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
-
-
-def model_of(network: Network, *, loss: str = "bayes") -> Weightless:
+def model_of(network: Network, *, loss: str = "bayes") -> VoxelDecider:
     """Whoever decides by a network that has no weights."""
-    return Weightless([Model(ModelCard(name=type(network).__name__, arch="lwunet", loss=loss), network)])
+    return VoxelDecider([Model(ModelCard(name=type(network).__name__, arch="lwunet", loss=loss), network)])
 
 
 def tasks_of(folder: DataFolder, side: str = "test", **options: object) -> TaskSet:

@@ -7,9 +7,9 @@ import torch
 
 from ewval.nn.data.batches import Batch
 from ewval.nn.distributed import Team, join_team
+from ewval.nn.loss import LossConfig, LossName
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.training.augment import FULL, part
-from ewval.nn.training.loss import LossConfig, LossName
 from ewval.nn.training.optimization import OptimizerConfig
 from ewval.nn.training.step import ComputeConfig, TrainConfig, Trainer
 

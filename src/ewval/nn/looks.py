@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ewval.core.tasks.samples import Sample
 from ewval.nn.data.batches import Batch, collate
-from ewval.nn.training.loss import probability
+from ewval.nn.loss import probability
 from ewval.nn.weights import Model
 
 Flip = tuple[int, ...]

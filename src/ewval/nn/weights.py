@@ -53,8 +53,8 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where it is."""
-        return next(self.network.parameters()).device
+        """Where it is; a network without weights is nowhere in particular."""
+        return next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
 
 
 def load_network(name_or_path: str | Path, *, device: str | torch.device = "cpu") -> Model:

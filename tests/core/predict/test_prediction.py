@@ -9,20 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from bars import Weightless
 from ewval.core.forest.boosting import Forest
 from ewval.core.forest.decider import ForestDecider
 from ewval.core.forest.model import HeadSettings, SegmentHead
 from ewval.core.graph.graph import build_graph
 from ewval.core.models.card import ModelCard
-from ewval.core.models.decider import Decider
 from ewval.core.models.ensemble import Ensemble
 from ewval.core.predict.answers import judge, to_document
 from ewval.core.predict.prediction import TaskPrediction, predict_samples
 from ewval.core.segments.decision import Looks
 from ewval.core.segments.views import GraphView, VolumeView, view_volume
 from ewval.core.tasks.samples import Sample
-from ewval.nn.deciders import JoiningDecider, VoxelDecider
+from ewval.nn.deciders import decider_for
 from ewval.nn.joining.rule import JoinRule
 from ewval.nn.looks import ALL_FLIPS, voxel_maps
 from ewval.nn.networks.architectures import build_network
@@ -82,19 +80,13 @@ class Views:
 
 
 def predict(model: Model | ForestDecider | Sequence, samples: Sequence[Sample], **looks) -> list[TaskPrediction]:
-    members = [one if isinstance(one, ForestDecider) else decider_of(one) for one in _listed(model)]
+    members = [one if isinstance(one, ForestDecider) else decider_for(one) for one in _listed(model)]
     decider = members[0].pooled_with(members[1:]) or Ensemble(tuple(members)) if len(members) > 1 else members[0]
     return list(predict_samples(decider, samples, sources=Views(), looks=Looks(**looks)))
 
 
 def _listed(model: object) -> list:
     return list(model) if isinstance(model, list) else [model]
-
-
-def decider_of(model: Model) -> Decider:
-    """Networks of this file have no weights, so they are on no device."""
-    on_cpu = Weightless([model]).models
-    return VoxelDecider(on_cpu) if model.card.joining is None else JoiningDecider(on_cpu)
 
 
 def forests(pairs: float, *, name: str = "forests") -> ForestDecider:

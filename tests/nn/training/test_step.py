@@ -10,9 +10,9 @@ import torch
 
 from ewval.core.errors import DivergedError, MemoryShortError
 from ewval.nn.data.batches import Batch
+from ewval.nn.loss import LossConfig
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.training.augment import PLAIN, AugmentConfig
-from ewval.nn.training.loss import LossConfig
 from ewval.nn.training.optimization import OptimizerConfig
 from ewval.nn.training.step import ComputeConfig, StepResult, TrainConfig, Trainer, draw_noise, is_out_of_memory
 

@@ -8,10 +8,10 @@ from pydantic import model_validator
 from ewval.core.recipe import Recipe
 from ewval.core.sim.lessons import LessonPlan
 from ewval.nn.data.tasks import SampleConfig
+from ewval.nn.loss import LossConfig
 from ewval.nn.networks.lwunet import LWUNetConfig
 from ewval.nn.training.augment import AugmentConfig
 from ewval.nn.training.fit import FitPlan
-from ewval.nn.training.loss import LossConfig
 from ewval.nn.training.optimization import OptimizerConfig
 from ewval.nn.training.step import ComputeConfig
 

@@ -19,9 +19,9 @@ from ewval.core.errors import DivergedError, MemoryShortError
 from ewval.core.team import is_out_of_memory
 from ewval.nn.data.batches import Batch
 from ewval.nn.distributed import Team
+from ewval.nn.loss import LossConfig, probability, sample_loss, segment_loss, voxel_weights
 from ewval.nn.networks.network import Network
 from ewval.nn.training.augment import AugmentConfig, augment, part
-from ewval.nn.training.loss import LossConfig, probability, sample_loss, segment_loss, voxel_weights
 from ewval.nn.training.optimization import OptimizerConfig, RunningMean, build_optimizer, learning_rate
 
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ewval.nn.training.loss import (
+from ewval.nn.loss import (
     LossConfig,
     bayes,
     bce,
