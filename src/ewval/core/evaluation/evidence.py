@@ -1,6 +1,5 @@
 """How little the boundary between two touching segments looks like a membrane, from the image alone."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from ewval.core.evaluation.metrics import Floats
 from ewval.core.graph.graph import RISE, SegmentGraph
 from ewval.core.segments.decision import Question
 from ewval.core.segments.views import ViewSource
+from ewval.core.storage.cache import BoundedCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,16 @@ class EvidenceCache:
     """
 
     def __init__(self, sources: ViewSource, *, size: int = 4) -> None:
-        self._sources, self._size = sources, size
-        self._kept: OrderedDict[int, Evidence] = OrderedDict()
+        self._sources = sources
+        self._kept: BoundedCache[int, Evidence] = BoundedCache(size)
 
     def of(self, question: Question) -> Evidence:
         """Return the evidence at the boundaries of the question's volume."""
-        volume = question.sample.volume
-        if volume not in self._kept:
-            sample = question.sample
-            self._kept[volume] = contact_evidence(self._sources.graph(volume, sample.image, sample.labels).graph)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(volume)
-        return self._kept[volume]
+        sample = question.sample
+        return self._kept.get(
+            sample.volume,
+            lambda: contact_evidence(self._sources.graph(sample.volume, sample.image, sample.labels).graph),
+        )
 
 
 def contact_evidence(graph: SegmentGraph) -> Evidence:

@@ -5,7 +5,6 @@ candidate is part of what has grown from the seed so far; and, from the two, whe
 It works on numbers of segments and contacts alone, so it needs no accelerator and learns in minutes.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.growth import best_cut, grow
 from ewval.core.forest.kept_odds import judged
 from ewval.core.graph.graph import SegmentGraph
+from ewval.core.storage.cache import BoundedCache
 
 __all__ = ["HeadAnswer", "HeadSettings", "SegmentHead"]
 
@@ -72,8 +72,8 @@ class SegmentHead:
     pairs: Forest
     candidates: Forest
     settings: HeadSettings = HeadSettings()
-    _kept: "OrderedDict[int, tuple[SegmentGraph, Surroundings]]" = field(
-        default_factory=OrderedDict, repr=False, compare=False
+    _kept: BoundedCache[int, tuple[SegmentGraph, Surroundings]] = field(
+        default_factory=lambda: BoundedCache(GRAPHS_KEPT), repr=False, compare=False
     )
 
     def score(
@@ -106,13 +106,9 @@ class SegmentHead:
 
     def surroundings(self, graph: SegmentGraph, *, kept: Path | None = None) -> Surroundings:
         """Return `graph` with this head's judgement of its pairs; the latest few are kept."""
-        key = id(graph)
-        if key not in self._kept or self._kept[key][0] is not graph:
-            self._kept[key] = (graph, survey(graph, judged(self.pairs, graph.evidence, kept=kept)))
-            while len(self._kept) > GRAPHS_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key][1]
+        # The graph is kept, too, so that no other one can get its id.
+        found = self._kept.get(id(graph), lambda: (graph, survey(graph, judged(self.pairs, graph.evidence, kept=kept))))
+        return found[1]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what it has learned, for a file."""

@@ -1,6 +1,5 @@
 """One volume as predict needs it: its segments at the best resolution at hand, and which of them touch."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ewval.core.errors import DamagedError, MissingError
 from ewval.core.folder import DataFolder
 from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_graph
 from ewval.core.segments.verdicts import touching_pairs, unpack_pairs
+from ewval.core.storage.cache import BoundedCache
 from ewval.core.volumes.pooling import Pooling, pool_full, pool_packed
 from ewval.core.volumes.raw import read_image, read_segmentation
 
@@ -106,9 +106,9 @@ class VolumeSource:
     """
 
     def __init__(self, folder: DataFolder, *, full_resolution: bool = True, cache: int = VOLUMES_KEPT) -> None:
-        self._folder, self._full_resolution, self._cache = folder, full_resolution, cache
-        self._views: OrderedDict[int, VolumeView] = OrderedDict()
-        self._graphs: OrderedDict[int, GraphView] = OrderedDict()
+        self._folder, self._full_resolution = folder, full_resolution
+        self._views: BoundedCache[int, VolumeView] = BoundedCache(cache)
+        self._graphs: BoundedCache[int, GraphView] = BoundedCache(cache)
         self._latest: dict[str, tuple[int, object]] = {}
 
     def view(self, volume: int, packed: NDArray[np.uint16]) -> VolumeView:
@@ -117,7 +117,7 @@ class VolumeSource:
         Raises:
             DamagedError: The segmentation in `raw/` does not hold what it should.
         """
-        return self._kept(self._views, volume, lambda: view_volume(volume, packed, full=self.labels(volume)))
+        return self._views.get(volume, lambda: view_volume(volume, packed, full=self.labels(volume)))
 
     def graph(self, volume: int, image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> GraphView:
         """Return the graph of `volume`, at full resolution where an earlier run measured it or `raw/` holds it.
@@ -130,7 +130,7 @@ class VolumeSource:
         Raises:
             DamagedError: A file in `raw/` does not hold what it should.
         """
-        return self._kept(self._graphs, volume, lambda: self._full_graph(volume) or graph_of_packed(image, packed))
+        return self._graphs.get(volume, lambda: self._full_graph(volume) or graph_of_packed(image, packed))
 
     def _full_graph(self, volume: int) -> GraphView | None:
         if not self._full_resolution:
@@ -146,14 +146,6 @@ class VolumeSource:
         with suppress(OSError):  # a folder that cannot be written to is still good for reading
             save_graph(path, graph)
         return GraphView(graph, "full", 1, judged)
-
-    def _kept(self, kept: "OrderedDict[int, T]", volume: int, make: Callable[[], T]) -> T:
-        if volume not in kept:
-            kept[volume] = make()
-            while len(kept) > self._cache:
-                kept.popitem(last=False)
-        kept.move_to_end(volume)
-        return kept[volume]
 
     def labels(self, volume: int) -> NDArray[np.uint16] | None:
         """Return the full-resolution segmentation, uint16 z y x; None where it is not at hand."""

@@ -9,7 +9,6 @@ The task's own answer is the target and nothing else. Two more ways in which it 
   neurite that leaves a cube and comes back is traced in it twice, and the first trace is known by then.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +24,7 @@ from ewval.core.constants import (
     SEED_CONFIDENCE,
 )
 from ewval.core.errors import MissingError
+from ewval.core.storage.cache import BoundedCache
 from ewval.core.storage.ragged import Ids
 from ewval.core.tasks.table import TaskTable
 from ewval.core.volumes.voxels import Labels, Mask, VoxelIndex, mask_of
@@ -110,7 +110,7 @@ class SampleBuilder:
     ) -> None:
         self.table, self.store, self.context = table, store, context
         self.withheld = np.unique(np.asarray(withheld, dtype=np.int64))
-        self._cubes: OrderedDict[int, _Cube] = OrderedDict()
+        self._cubes: BoundedCache[int, _Cube] = BoundedCache(KEPT_CUBES)
 
     def build(self, task: int) -> Sample:
         """Return the sample of `task`.
@@ -134,13 +134,11 @@ class SampleBuilder:
         )
 
     def _cube(self, volume: int) -> "_Cube":
-        if volume not in self._cubes:
-            labels = self.store.segmentation(volume)
-            self._cubes[volume] = _Cube(self.store.image(volume), labels, VoxelIndex.of(labels))
-        self._cubes.move_to_end(volume)
-        while len(self._cubes) > KEPT_CUBES:
-            self._cubes.popitem(last=False)
-        return self._cubes[volume]
+        return self._cubes.get(volume, lambda: self._read_cube(volume))
+
+    def _read_cube(self, volume: int) -> "_Cube":
+        labels = self.store.segmentation(volume)
+        return _Cube(self.store.image(volume), labels, VoxelIndex.of(labels))
 
     def _context(self, row: int) -> Mask:
         masks = np.zeros((self.context, PACKED_EDGE, PACKED_EDGE, PACKED_EDGE), dtype=bool)
@@ -159,7 +157,7 @@ class SampleBuilder:
             return
         volume, answer = int(self.table.volume[ancestor]), self.table.aggregate(ancestor)
         if volume in self._cubes and shift == (0, 0, 0):
-            mask[:] = self._cubes[volume].mask(answer)
+            mask[:] = self._cube(volume).mask(answer)
             return
         try:
             labels = self.store.segmentation(volume)

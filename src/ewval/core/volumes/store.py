@@ -1,6 +1,5 @@
 """Packed volumes on disk, behind a small cache of decoded ones."""
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from ewval.core.constants import CUBE_EDGE, PACKED_EDGE
 from ewval.core.errors import DamagedError, MissingError
 from ewval.core.folder import DataFolder
+from ewval.core.storage.cache import BoundedCache
 from ewval.core.volumes.codec import decode
 from ewval.core.volumes.downsample import FACTORS
 
@@ -25,8 +25,7 @@ class PackedStore:
 
     def __init__(self, folder: DataFolder, *, cache: int = 16, edge: int = PACKED_EDGE) -> None:
         self._folder, self._edge = folder, edge
-        self._capacity = 2 * cache
-        self._decoded: OrderedDict[Path, NDArray[np.generic]] = OrderedDict()
+        self._decoded: BoundedCache[Path, NDArray[np.generic]] = BoundedCache(2 * cache)  # image and segmentation
 
     def has(self, volume: int) -> bool:
         """Whether both files of `volume` are there."""
@@ -61,21 +60,14 @@ class PackedStore:
         self.segmentation(volume)
 
     def _read(self, path: Path, dtype: DTypeLike, *, volume: int) -> NDArray[np.generic]:
-        if path in self._decoded:
-            self._decoded.move_to_end(path)
-            return self._decoded[path]
+        return self._decoded.get(path, lambda: self._decode(path, dtype, volume=volume))
+
+    def _decode(self, path: Path, dtype: DTypeLike, *, volume: int) -> NDArray[np.generic]:
         try:
             blob = path.read_bytes()
         except FileNotFoundError as error:
             raise MissingError(f"packed volume {volume}", hint="`ewval pack` makes it") from error
-        array = decode(blob, shape=(self._edge,) * 3, dtype=dtype, what=str(path))
-        self._remember(path, array)
-        return array
-
-    def _remember(self, path: Path, array: NDArray[np.generic]) -> None:
-        self._decoded[path] = array
-        while len(self._decoded) > self._capacity:
-            self._decoded.popitem(last=False)
+        return decode(blob, shape=(self._edge,) * 3, dtype=dtype, what=str(path))
 
 
 def packed_volumes(folder: DataFolder) -> list[int]:

@@ -1,6 +1,5 @@
 """Samples with drawn seeds: many questions from every answer, each looked at where the seed touches something else."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from torch.utils.data import Dataset
 
 from ewval.core.constants import ELSEWHERE_CONFIDENCE, PACKED_EDGE, SEED_CONFIDENCE
 from ewval.core.segments.seed_parts import Neighbours, draw_part, near, neighbours_of, number_touching
+from ewval.core.storage.cache import BoundedCache
 from ewval.core.tasks.samples import Sample, SampleBuilder
 from ewval.core.volumes.voxels import Labels, mask_of
 
@@ -60,7 +60,7 @@ class PartDataset(Dataset[Sample]):
         self.builder, self.config = builder, config
         self.task_ids = np.asarray(task_ids, dtype=np.int64)
         self._rows = builder.table.rows(self.task_ids)
-        self._neighbours: OrderedDict[int, Neighbours] = OrderedDict()
+        self._neighbours: BoundedCache[int, Neighbours] = BoundedCache(KEPT_VOLUMES)
         self._neurons = self._neurons_of(self._rows)
 
     def _neurons_of(self, rows: Ids) -> dict[tuple[int, int], Ids]:
@@ -110,12 +110,7 @@ class PartDataset(Dataset[Sample]):
         return self._neurons[self._key(self.builder.table.row(task))]
 
     def _neighbours_in(self, volume: int, labels: Labels) -> Neighbours:
-        if volume not in self._neighbours:
-            self._neighbours[volume] = neighbours_of(labels)
-            while len(self._neighbours) > KEPT_VOLUMES:
-                self._neighbours.popitem(last=False)
-        self._neighbours.move_to_end(volume)
-        return self._neighbours[volume]
+        return self._neighbours.get(volume, lambda: neighbours_of(labels))
 
 
 @dataclass(frozen=True, slots=True)
