@@ -14,9 +14,10 @@ from ewval.core.index.split import Split, write_split
 from ewval.core.ledger.ledger import Ledger
 from ewval.core.packing.pack import pack_volume
 from ewval.core.progress import SILENT, Progress
-from ewval.core.sim.exercises import Exercise, draw_exercises
+from ewval.core.sim.exercises import E2198, USUAL, Exercise, Habit, draw_exercises
 from ewval.core.sim.players import ADMIN
-from ewval.core.sim.sample import generate_cube
+from ewval.core.sim.sample import DrawStyle, generate_cube
+from ewval.core.sim.tissue.style import draw_retina, draw_style
 from ewval.core.sim.volume_files import write_volume_files
 from ewval.core.storage.files import write_atomically
 from ewval.core.tasks.seed_files import write_task_files
@@ -30,6 +31,8 @@ NEURITES = 1_000_000
 CUBES = 1_000_003
 """Numbers of cubes are the seed times this, plus the volume's id."""
 MOST_CUBES = 2**40
+LOOKS: dict[str, tuple[DrawStyle, Habit]] = {"any": (draw_style, USUAL), "retina": (draw_retina, E2198)}
+"""How cubes look and which tasks are drawn from them."""
 VALIDATION_SHARE = 0.05
 """Share of the cubes that validates."""
 
@@ -44,6 +47,7 @@ class LessonPlan:
         seed: The same seed gives the same folder.
         magnify: Generate at 1/magnify of raw size and enlarge: faster, and the tissue looks coarser.
         raw: Write `raw/` too, as downloaded volumes are, for what works at full resolution.
+        look: One of `LOOKS`.
 
     Raises:
         UsageError: Nothing to generate, `magnify` other than 1, 2 or 4, or `raw` of enlarged cubes.
@@ -54,8 +58,11 @@ class LessonPlan:
     seed: int = 0
     magnify: int = 1
     raw: bool = False
+    look: str = "any"
 
     def __post_init__(self) -> None:
+        if self.look not in LOOKS:
+            raise UsageError(f"there is no look {self.look!r}; known are {', '.join(LOOKS)}")
         if self.cubes < 1 or self.tasks < 1:
             raise UsageError(f"{self.cubes} cubes with {self.tasks} tasks are nothing to learn from")
         if self.magnify not in (1, 2, 4):
@@ -94,11 +101,12 @@ def write_lessons(
 
 
 def _write_cube(folder: DataFolder, plan: LessonPlan, volume: int) -> tuple[Exercise, ...]:
-    cube = generate_cube(plan.seed * CUBES + volume, edge=CUBE_EDGE // plan.magnify)
+    draw, habit = LOOKS[plan.look]
+    cube = generate_cube(plan.seed * CUBES + volume, edge=CUBE_EDGE // plan.magnify, draw=draw)
     rng = np.random.default_rng((plan.seed, volume))
-    exercises = draw_exercises(rng, cube, count=plan.tasks)
+    exercises = draw_exercises(rng, cube, count=plan.tasks, habit=habit)
     if plan.raw:
-        write_volume_files(folder.raw(volume), cube.image, cube.labels, corner=_corner(volume))
+        write_volume_files(folder.raw(volume), cube.image, cube.labels, corner=_corner(volume), quality=cube.style.jpeg)
         pack_volume(folder, volume, graph=False)
         return exercises
     factor = FACTOR // plan.magnify

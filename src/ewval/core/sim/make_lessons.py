@@ -23,7 +23,8 @@ def main(words: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     chosen = _parser().parse_args(words)
     try:
-        plan = LessonPlan(chosen.cubes, tasks=chosen.tasks, seed=chosen.seed, magnify=chosen.magnify, raw=chosen.raw)
+        fields = ("cubes", "tasks", "seed", "magnify", "raw", "look")
+        plan = LessonPlan(**{field: getattr(chosen, field) for field in fields})
         tasks = write_lessons(DataFolder(chosen.folder), plan, workers=Workers(chosen.workers))
     except EwvalError as error:
         _LOG.error("%s", error)
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same folder")
     parser.add_argument("--magnify", type=int, default=1, help="1, 2 or 4: generate smaller and enlarge")
     parser.add_argument("--raw", action="store_true", help="write the volumes as downloaded, too")
+    parser.add_argument("--look", default="any", help="any: each cube its own; retina: like E2198")
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one for each core)")
     return parser
 

@@ -1,6 +1,7 @@
 """Generated cubes of tissue as training data: as many as are asked for, each from its seed alone."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from ewval.core.sim.tissue.oversegment import boundary_evidence, segment
 from ewval.core.sim.tissue.style import Style, draw_style
 from ewval.core.sim.tissue.tissue import make_tissue
 
+DrawStyle = Callable[[np.random.Generator], Style]
 JPEG_QUALITY = 25
 """Eyewire's writer compresses sections this hard."""
 
@@ -26,17 +28,25 @@ class Cube:
         image: uint8.
         labels: uint16 segments, 0 at boundaries.
         truth: uint32 neurites, nowhere 0.
+        style: How it looks.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint16]
     truth: NDArray[np.uint32]
+    style: Style
 
 
-def generate_cube(seed: int, *, edge: int = CUBE_EDGE, style: Style | None = None) -> Cube:
+def generate_cube(
+    seed: int, *, edge: int = CUBE_EDGE, style: Style | None = None, draw: DrawStyle = draw_style
+) -> Cube:
     """Return the cube of `seed`, `edge` raw voxels along each side.
 
-    Without a `style` one is drawn from the seed.
+    Args:
+        seed: The same seed gives the same cube.
+        edge: Even, from 32.
+        style: How it looks; without one it is drawn from the seed.
+        draw: Draws it.
 
     Raises:
         ValueError: `edge` is odd or under 32.
@@ -44,13 +54,13 @@ def generate_cube(seed: int, *, edge: int = CUBE_EDGE, style: Style | None = Non
     if edge % SCALE or edge < 32:
         raise ValueError(f"edge {edge} is not an even number from 32")
     rng = np.random.default_rng(seed)
-    style = style or draw_style(rng)
+    style = style or draw(rng)
     tissue = make_tissue(rng, (edge // SCALE,) * 3, style=style)
     exposure = expose(rng, tissue, style=style)
     image = photograph(seed, exposure.grey, style=style)
-    labels = segment(boundary_evidence(rng, exposure, style=style), style=style)
+    labels = segment(boundary_evidence(rng, exposure, style=style, image=image), style=style)
     truth = repeated(tissue.neurites.astype(np.uint32))
-    return Cube(np.stack([as_jpeg(section)[1] for section in image]), labels, truth)
+    return Cube(np.stack([as_jpeg(section, quality=style.jpeg)[1] for section in image]), labels, truth, style)
 
 
 def as_jpeg(section: NDArray[np.uint8], *, quality: int = JPEG_QUALITY) -> tuple[bytes, NDArray[np.uint8]]:

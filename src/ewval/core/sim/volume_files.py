@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ewval.core.sim.sample import as_jpeg
+from ewval.core.sim.sample import JPEG_QUALITY, as_jpeg
 from ewval.core.sim.volumes import Origin
 from ewval.core.storage.files import write_atomically
 
@@ -17,7 +17,14 @@ PRESET = 1
 """Of lzma: segmentations are as good as incompressible beyond it, and it is ten times as fast as the default."""
 
 
-def write_volume_files(folder: Path, image: NDArray[np.uint8], labels: NDArray[np.uint16], *, corner: Origin) -> None:
+def write_volume_files(
+    folder: Path,
+    image: NDArray[np.uint8],
+    labels: NDArray[np.uint16],
+    *,
+    corner: Origin,
+    quality: int = JPEG_QUALITY,
+) -> None:
     """Write `jpg/N.jpg`, `segmentation.lzma`, `.size`, `.bbox` and, last, `metadata.json`.
 
     Args:
@@ -25,11 +32,12 @@ def write_volume_files(folder: Path, image: NDArray[np.uint8], labels: NDArray[n
         image: uint8, z y x.
         labels: uint16, as large.
         corner: First voxel in the data set, z y x.
+        quality: Of the JPEGs.
     """
     for number, section in enumerate(image):
         path = folder / "jpg" / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(as_jpeg(section)[0])
+        path.write_bytes(as_jpeg(section, quality=quality)[0])
     # The legacy container with the length left open, as the `lzma` tool writes it to a pipe.
     filters = [{"id": lzma.FILTER_LZMA1, "preset": PRESET}]
     packed = lzma.compress(labels.astype("<u2").tobytes(), format=lzma.FORMAT_ALONE, filters=filters)

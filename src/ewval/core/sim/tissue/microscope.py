@@ -87,7 +87,7 @@ def _organelles(rng: np.random.Generator, tissue: Tissue, shape: Shape, *, style
     dots = (rng.random(shape, dtype=np.float32) < 0.16) & tissue.vesicles
     dark += 190 * ndimage.gaussian_filter(dots.astype(np.float32), 0.7, truncate=2.5)
     reticulum = np.exp(-((smooth_noise(rng, shape, scale=5) / 0.07) ** 2))
-    dark += 34 * reticulum * share_mask(smooth_noise(rng, shape, scale=14), 0.1, softness=0.4)
+    dark += style.reticulum * reticulum * share_mask(smooth_noise(rng, shape, scale=14), 0.1, softness=0.4)
     if tissue.nuclei.any():
         chromatin = share_mask(smooth_noise(rng, shape, scale=5) + 0.4, 0.35, softness=0.8)
         dark += tissue.nuclei * (4 + 26 * chromatin)
@@ -151,7 +151,7 @@ def _develop(rng: np.random.Generator, plane: Float, *, style: Style) -> NDArray
     if style.blur > 0:
         plane = ndimage.gaussian_filter(plane, style.blur, truncate=2.5)
     noise = rng.standard_normal(plane.shape, dtype=np.float32) * (1.25 * style.noise)
-    plane = plane + ndimage.gaussian_filter(noise, 0.45, truncate=2)  # the filter takes the factor 1.25 back
+    plane = plane + ndimage.gaussian_filter(noise, style.grain, truncate=2)  # it takes the factor 1.25 back
     plane = plane + style.drift * float(rng.standard_normal())
     if rng.random() < style.faults:
         plane = _spoil(rng, plane)

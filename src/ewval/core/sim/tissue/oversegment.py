@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.sim.tissue.grid import SCALE, Float, doubled, repeated, shape_of
-from ewval.core.sim.tissue.microscope import Exposure
+from ewval.core.sim.tissue.microscope import Exposure, borders
 from ewval.core.sim.tissue.noise import share_mask, smooth_noise
 from ewval.core.sim.tissue.style import Style
 
@@ -35,12 +35,20 @@ class Evidence:
     drawn: float
 
 
-def boundary_evidence(rng: np.random.Generator, exposure: Exposure, *, style: Style) -> Evidence:
-    """Return what a rough detector makes of a picture."""
+def boundary_evidence(
+    rng: np.random.Generator, exposure: Exposure, *, style: Style, image: NDArray[np.uint8] | None = None
+) -> Evidence:
+    """Return what a rough detector makes of a picture.
+
+    Args:
+        rng: Of what it overlooks and believes in.
+        exposure: The noiseless picture.
+        style: Of the detector.
+        image: uint8, the picture at raw size: a detector that looks `from_image` sees nothing else.
+    """
     shape = shape_of(exposure.grey)
     overlooked = share_mask(smooth_noise(rng, shape, scale=7), style.merging, softness=0.4)
-    darkness = (style.cytoplasm - ndimage.gaussian_filter(exposure.grey, 0.7)) / style.membrane
-    seen = 0.75 * exposure.membranes + 0.25 * np.clip(darkness, 0, 1)
+    seen = _seen_in(image, style=style) if image is not None and style.from_image else _seen(exposure, style=style)
     false = np.exp(-((smooth_noise(rng, shape, scale=11) / 0.09) ** 2))
     false *= share_mask(smooth_noise(rng, shape, scale=16), 0.5, softness=0.8)
     doubt = style.fragments * smooth_noise(rng, shape, scale=2.2)
@@ -48,6 +56,19 @@ def boundary_evidence(rng: np.random.Generator, exposure: Exposure, *, style: St
     share = min(exposure.surface * style.boundary / SCALE, MOST_BOUNDARY)
     level, drawn = np.quantile(field, [1 - share, 1 - DRAWN * share])
     return Evidence(field, float(level), float(drawn))
+
+
+def _seen(exposure: Exposure, *, style: Style) -> Float:
+    darkness = (style.cytoplasm - ndimage.gaussian_filter(exposure.grey, 0.7)) / style.membrane
+    return np.asarray(0.75 * exposure.membranes + 0.25 * np.clip(darkness, 0, 1), dtype=np.float32)
+
+
+def _seen_in(image: NDArray[np.uint8], *, style: Style) -> Float:
+    """Return how dark the picture is at each voxel of the grid, 1 at a membrane, its noise smoothed a little."""
+    depth, height, width = (length // SCALE for length in image.shape)
+    pooled = image.reshape(depth, SCALE, height, SCALE, width, SCALE).mean(axis=(1, 3, 5), dtype=np.float32)
+    darkness = (style.cytoplasm - ndimage.gaussian_filter(pooled, 0.6)) / style.membrane
+    return np.asarray(np.clip(darkness, -0.5, 1.5), dtype=np.float32)
 
 
 def segment(evidence: Evidence, *, style: Style) -> NDArray[np.uint16]:
@@ -66,7 +87,10 @@ def segment(evidence: Evidence, *, style: Style) -> NDArray[np.uint16]:
     height = np.clip(255 - 20 * depth, 0, 255).astype(np.uint8)
     grown = watershed(height, markers)  # every voxel, so that the boundary can be drawn finer than the grid
     full = repeated(grown.astype(np.int32))
+    lines = borders(full) > 0 if style.lines else None
     full[doubled(doubled(doubled(evidence.field, 0), 1), 2) >= evidence.drawn] = 0
+    if lines is not None:
+        full[lines] = 0
     return renumber(full)
 
 

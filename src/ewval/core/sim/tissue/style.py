@@ -35,15 +35,22 @@ class Style:
         synapses: Share of membrane area that is thick and dark.
         noise: Standard deviation of the detector's noise.
         blur: Standard deviation of the microscope's blur.
+        grain: Blur of that noise within a section; it takes some of its strength away.
+        jpeg: Quality of the compression of sections.
         drift: Standard deviation of brightness between sections.
         faults: Share of sections that are too dark, too bright or without contrast.
         spills: Black spills for each 10^8 voxels.
+        reticulum: How much darker endoplasmic reticulum is than cytoplasm.
+        squeeze: Distance between sections, in voxel edges of a section.
         splitting: Strength of false boundaries across neurites in the segmentation.
         fragments: Noise of the boundary evidence: more of it, more small segments.
         merging: Share of membrane area that the segmentation overlooks although it is visible.
         boundary: Thickness of the boundaries left 0 between segments.
         necks: Distances to the nearest boundary, in grid voxels, falling: a process that is connected at the first
             stays whole, what is thinner falls apart where it is thinner than the next.
+        from_image: Whether the segmentation looks for boundaries in the picture itself, noise and all, or is told of
+            the membranes.
+        lines: Whether a line of 0 is drawn between segments that no boundary parts.
     """
 
     calibre: float = 11.0
@@ -71,14 +78,20 @@ class Style:
     synapses: float = 0.03
     noise: float = 11.0
     blur: float = 0.6
+    grain: float = 0.45
+    jpeg: int = 25
     drift: float = 1.5
     faults: float = 0.004
     spills: float = 2.0
+    reticulum: float = 34.0
+    squeeze: float = 1.0
     splitting: float = 0.6
     fragments: float = 0.06
     merging: float = 0.006
     boundary: float = 2.5
     necks: tuple[float, ...] = (4.0, 2.5, 1.7, 0.9)
+    from_image: bool = False
+    lines: bool = False
 
 
 def draw_style(rng: np.random.Generator) -> Style:
@@ -119,4 +132,49 @@ def draw_style(rng: np.random.Generator) -> Style:
         merging=float(rng.choice([0.0, 0.004, 0.015])),
         boundary=float(rng.uniform(2.0, 3.5)),
         necks=(4 + 4 * coarse, 2.5 + 2 * coarse, 1.7 + coarse, 0.9 + 0.4 * coarse),
+    )
+
+
+def draw_retina(rng: np.random.Generator) -> Style:
+    """Return a style like that of E2198: mouse retina stained at the cell surface, sections 23 nm apart.
+
+    Cytoplasm is flat and without organelles, membranes are thin and of low contrast, some of them faint; the noise is
+    nearly white. The shapes vary within narrow bounds.
+    """
+    return Style(
+        calibre=float(rng.uniform(10, 11)),
+        calibre_spread=0.35,
+        packing=float(rng.uniform(0.45, 0.55)),
+        branching=float(rng.uniform(0.01, 0.02)),
+        twigs=0.02,
+        tortuosity=float(rng.uniform(0.15, 0.3)),
+        bundling=float(rng.uniform(0.0, 0.3)),
+        somata=0.0,
+        warp=2.0,
+        cytoplasm=174.0,
+        cytoplasm_spread=2.0,
+        membrane=float(rng.uniform(52, 58)),
+        membrane_width=1.0,
+        gaps=0.008,
+        dark_cells=0.0,
+        texture=0.0,
+        mottle=0.0,
+        mitochondria=0.0,
+        vesicles=0.0,
+        synapses=0.0,
+        noise=9.6,
+        grain=0.42,
+        jpeg=90,
+        blur=0.3,
+        drift=1.0,
+        faults=0.002,
+        spills=4.0,
+        reticulum=0.0,
+        squeeze=23 / 16.5,
+        fragments=0.03,
+        merging=0.0,
+        splitting=0.2,
+        boundary=2.2,
+        from_image=True,
+        lines=True,
     )

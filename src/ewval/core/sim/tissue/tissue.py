@@ -33,14 +33,21 @@ class Tissue:
 
 
 def make_tissue(rng: np.random.Generator, shape: Shape, *, style: Style) -> Tissue:
-    """Grow neurites in a grid of `shape` and let them swell until they touch."""
-    larger: Shape = (shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN, shape[2] + 2 * MARGIN)
+    """Grow neurites in a grid of `shape` and let them swell until they touch.
+
+    Where sections are further apart than voxels are wide, they grow in a taller grid that is squeezed afterwards.
+    """
+    taller = round(shape[0] * style.squeeze)
+    larger: Shape = (taller + 2 * MARGIN, shape[1] + 2 * MARGIN, shape[2] + 2 * MARGIN)
     painted, skeletons = grow(rng, larger, style=style)
     neurites = _swell(painted)
     mitochondria = _mitochondria(rng, neurites, skeletons, style=style)
     vesicles = _vesicles(rng, neurites, skeletons, share=style.vesicles)
     nuclei = _nuclei(skeletons.nuclei, larger)
     place = _wobble(rng, larger, amplitude=style.warp / SCALE)
+    if taller != shape[0]:
+        sections = np.linspace(0, taller - 1, shape[0]).round().astype(np.intp)
+        place = tuple(index[sections] for index in place)
     return Tissue(neurites[place], mitochondria[place], vesicles[place], nuclei[place])
 
 
