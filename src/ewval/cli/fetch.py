@@ -98,7 +98,7 @@ def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
         with progress_bars("tasks", "files", quiet=output.quiet) as (tasks, files):
             return fetch_all(request, progress=tasks, files=files)
     except ConsentError as error:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
             raise
         if not typer.confirm(f"{error}; continue?", err=True):
             raise typer.Exit(Exit.USAGE) from error

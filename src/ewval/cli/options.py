@@ -77,7 +77,10 @@ def hold_nothing(*lists: Ids) -> bool:
 def _ids_on_stdin() -> Iterator[str]:
     if sys.stdin is None:
         raise UsageError("- reads ids from stdin, which is closed")
-    text = to_text(sys.stdin.buffer.read())
+    try:
+        text = to_text(sys.stdin.buffer.read())
+    except OSError as error:  # a folder, say
+        raise UsageError(f"- reads ids from stdin, which cannot be read: {error.strerror}") from error
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return (text for text in lines if text)
 

@@ -50,6 +50,7 @@ def test_a_database_of_another_kind_is_a_problem(tmp_path: Path) -> None:
 def test_a_segmentation_without_its_image_is_a_problem(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     folder.segmentation(7).parent.mkdir(parents=True)
+    folder.segmentation(7).touch()
     assert states(folder)["packed volumes"] == "problem"
 
 

@@ -24,6 +24,16 @@ def test_a_whole_tile_passes_and_half_of_it_does_not(wire: Path) -> None:
         check_tile(whole[: len(whole) // 2], what="tile")
 
 
+@pytest.mark.parametrize("revision", [(2, 1), (2, 0), (0, 0), (1, 9), (255, 255)])
+def test_a_tile_of_another_jfif_revision_is_read(wire: Path, revision: tuple[int, int]) -> None:
+    whole = tile(wire)
+    at = whole.index(b"JFIF\0") + 5
+    content = whole[:at] + bytes(revision) + whole[at + 2 :]
+    check_tile(content, what="tile")
+    with pytest.raises(DamagedError, match="tile is damaged"):
+        check_tile(content[: len(whole) // 2], what="tile")
+
+
 def jpeg(shape: tuple[int, ...], colorspace: str) -> bytes:
     sampling = "Gray" if colorspace == "GRAY" else "444"
     return simplejpeg.encode_jpeg(np.zeros(shape, np.uint8), colorspace=colorspace, colorsubsampling=sampling)

@@ -104,6 +104,11 @@ def test_no_cut_and_no_flip_goes_unnoticed_in_an_xz_stream(data: st.DataObject) 
         read(damaged)
 
 
+@pytest.mark.parametrize("size", [10_000_000, 5_000_001, 4097, 1 << 26])
+def test_a_legacy_stream_may_have_been_made_with_any_dictionary(size: int) -> None:
+    assert np.array_equal(read(ALONE[:1] + size.to_bytes(4, "little") + ALONE[5:]), CONTENT)
+
+
 @pytest.mark.parametrize("stored", ["<u1", "<u2", "<u4", "<u8"])
 def test_ids_of_every_width_become_uint16(stored: str) -> None:
     ids = np.array([0, 1, 255, 7], stored)

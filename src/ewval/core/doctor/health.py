@@ -3,17 +3,18 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from ewval.core.errors import DamagedError, UsageError
+from ewval.core.errors import DamagedError, DataError, UsageError
 from ewval.core.folder import DataFolder
+from ewval.core.index.split import read_split
 from ewval.core.ledger.ledger import Ledger
-from ewval.core.storage.text import parse_json
+from ewval.core.tasks.seed_files import read_rows, read_volumes
 
 State = Literal["ok", "warning", "problem"]
 PACKAGES = (
@@ -105,17 +106,20 @@ def check_folder(folder: DataFolder) -> Iterator[Finding]:
     yield Finding("data folder", "ok", f"{folder.root}: {raw} raw and {packed} packed volumes")
     if folder.ledger.exists():
         yield _check_ledger(folder.ledger)
-    for path in (folder.task_vol, folder.task_data, folder.split):
-        if path.exists():
-            yield _check_json(path)
-    unpaired = _names(folder.root / "images") ^ _names(folder.root / "segmentation")
+    yield from _check_task_files(folder)
+    unpaired = _holding(folder.root, "images/*/image.lzma") ^ _holding(folder.root, "segmentation/*/segmentation.lzma")
     if unpaired:
         detail = f"{len(unpaired)} have only an image or only a segmentation, such as {min(unpaired)}"
-        yield Finding("packed volumes", "problem", detail, "run `ewval pack` again")
+        fix = "run the same `ewval fetch` again, which downloads those whose raw files are gone, then `ewval pack`"
+        yield Finding("packed volumes", "problem", detail, fix)
 
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+
+
+def _holding(root: Path, pattern: str) -> set[str]:
+    return {path.parent.name for path in root.glob(pattern)}
 
 
 def _count(folder: Path) -> int:
@@ -137,9 +141,25 @@ def _check_ledger(path: Path) -> Finding:
     return Finding("ledger", "ok", counts)
 
 
-def _check_json(path: Path) -> Finding:
+def _check_task_files(folder: DataFolder) -> Iterator[Finding]:
+    """Yield whether the files that `ewval index` writes hold what they should."""
+    checks: dict[Path, Callable[[], object]] = {
+        folder.task_vol: lambda: read_volumes(folder.task_vol),
+        folder.task_data: lambda: read_rows(folder.task_data),
+        folder.split: lambda: read_split(folder),
+    }
+    for path, read in checks.items():
+        if path.exists():
+            # The ledger says again what stood in the task files, and the split is only ever written.
+            from_where = (
+                "" if folder.ledger.exists() or path == folder.split else "fetch its tasks with `ewval fetch`, "
+            )
+            yield _check_file(path, read, fix=f"move {path} away, {from_where}then run `ewval index` again")
+
+
+def _check_file(path: Path, read: Callable[[], object], *, fix: str) -> Finding:
     try:
-        parse_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        return Finding(path.name, "problem", f"cannot be read: {error}", "run `ewval index` again")
+        read()
+    except (DataError, OSError) as error:
+        return Finding(path.name, "problem", str(error), fix)
     return Finding(path.name, "ok", f"{path.stat().st_size / 1e6:.1f} MB")

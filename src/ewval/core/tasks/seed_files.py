@@ -52,8 +52,8 @@ def read_task_files(folder: DataFolder) -> TaskFiles:
         MissingError: A file is not there.
         DamagedError: A file is not JSON of this form.
     """
-    tasks, volumes = _read_volumes(folder.task_vol)
-    rows = _read_rows(folder.task_data)
+    tasks, volumes = read_volumes(folder.task_vol)
+    rows = read_rows(folder.task_data)
     ids, at_volume, at_row = np.intersect1d(tasks, rows.ids, assume_unique=True, return_indices=True)
     return TaskFiles(
         ids=ids,
@@ -65,7 +65,9 @@ def read_task_files(folder: DataFolder) -> TaskFiles:
     )
 
 
-def _read_volumes(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def read_volumes(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the tasks in `task_vol.json`, ascending, and the volume of each; raises as `read_task_files`."""
+
     def parse(block: dict[str, Any]) -> npt.NDArray[np.int64]:
         try:
             pairs = [(_id(task), _id(volume)) for task, volume in block.items()]
@@ -79,7 +81,7 @@ def _read_volumes(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
+class Rows:
     """What `task_data.json`, or a block of it, says."""
 
     ids: npt.NDArray[np.int64]
@@ -89,11 +91,12 @@ class _Rows:
     answered: npt.NDArray[np.bool_]
 
 
-def _read_rows(path: Path) -> _Rows:
+def read_rows(path: Path) -> Rows:
+    """Return what stands in `task_data.json`; raises as `read_task_files`."""
     blocks = map_blocks(path, lambda block: _parse_block(block, path), entry_end=b"},")
     ids = np.concatenate([block.ids for block in blocks])
     kept = _last_of_each(ids)
-    return _Rows(
+    return Rows(
         ids=ids[kept],
         parent=np.concatenate([block.parent for block in blocks])[kept],
         seeds=chain([block.seeds for block in blocks]).take(kept),
@@ -109,14 +112,14 @@ def _last_of_each(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.asarray(order[is_last])
 
 
-def _parse_block(block: dict[str, Any], path: Path) -> _Rows:
+def _parse_block(block: dict[str, Any], path: Path) -> Rows:
     rows: list[Row] = []
     for task, entry in block.items():
         try:
             rows.append(_parse(task, entry))
         except (TypeError, ValueError) as error:
             raise DamagedError(str(path), f"task {task}: {error}") from error
-    return _Rows(
+    return Rows(
         ids=np.array([row[0] for row in rows], dtype=np.int64),
         parent=np.array([row[1] for row in rows], dtype=np.int64),
         seeds=from_lists([row[2] for row in rows]),

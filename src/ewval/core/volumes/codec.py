@@ -78,7 +78,9 @@ def decode_labels(blob: bytes, *, voxels: int, dtype: DTypeLike = "<u2", what: s
 def _pieces(blob: bytes, *, length: int, what: str) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, decoded bytes) until exactly `length` bytes have come, in pieces of CHUNK_BYTES but the last."""
     _check_stated_length(blob, length=length, what=what)
-    decoder = lzma.LZMADecompressor(memlimit=MEMORY_LIMIT_BYTES)
+    # Told the format, liblzma takes any dictionary size; finding it out by itself it refuses, say, 10,000,000 bytes.
+    form = lzma.FORMAT_XZ if blob.startswith(XZ_MAGIC) else lzma.FORMAT_ALONE
+    decoder = lzma.LZMADecompressor(form, memlimit=MEMORY_LIMIT_BYTES)
     done, rest = 0, blob
     try:
         while (

@@ -1,0 +1,69 @@
+"""Standard streams that are closed, or whose reader has gone: the work goes on, what nobody reads is dropped."""
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+STDIN, STDOUT, STDERR = range(3)
+
+
+def guard_streams() -> None:
+    """Give the process three standard streams that writing to never fails for want of a reader.
+
+    A descriptor that is closed is held by the null device: else a data file would get its number, and a library that
+    writes a warning would write into that file.
+    """
+    for number in (STDIN, STDOUT, STDERR):
+        _hold(number)
+    sys.stdout = _guarded(STDOUT, sys.stdout)
+    sys.stderr = _guarded(STDERR, sys.stderr)
+
+
+def is_unread() -> bool:
+    """Whether the reader of stdout has gone."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(raw, _Pipe) and raw.is_unread
+
+
+def _hold(number: int) -> None:
+    try:
+        os.fstat(number)
+    except OSError:
+        null = os.open(os.devnull, os.O_RDWR)
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+
+
+class _Pipe(io.FileIO):
+    """A descriptor that takes the null device's place once nobody reads at the other end."""
+
+    is_unread = False
+
+    def write(self, data: "ReadableBuffer", /) -> Any:
+        """Write, or pretend to."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            self.is_unread = True
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            return len(memoryview(data).cast("B"))
+
+
+def _guarded(number: int, stream: TextIO | None) -> TextIO:
+    """Return a stream like `stream`; what its encoding lacks is written as an escape."""
+    raw = _Pipe(number, "w", closefd=False)
+    if stream is not None:
+        stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding="ascii" if stream is None else stream.encoding,
+        errors="backslashreplace",
+        line_buffering=number == STDERR or raw.isatty(),
+    )
