@@ -3,9 +3,8 @@
 import numpy as np
 
 from block_cube import block_cube
-from ewval.core.forest.candidates import CANDIDATE_NAMES, SEGMENT_NUMBERS, survey
-from ewval.core.forest.decider import reads
-from ewval.core.graph.graph import build_graph, number_names
+from ewval.core.forest.candidates import CANDIDATE_NAMES, survey
+from ewval.core.graph.graph import build_graph
 
 
 def test_every_number_of_a_candidate_has_a_name() -> None:
@@ -16,10 +15,3 @@ def test_every_number_of_a_candidate_has_a_name() -> None:
     inside[0] = True
     _, numbers = around.candidates(inside, seed_voxels=float(graph.voxels[0]))
     assert numbers.shape[1] == len(CANDIDATE_NAMES) == len(set(CANDIDATE_NAMES))
-
-
-def test_what_a_forest_reads_is_what_is_measured() -> None:
-    contact, segment = number_names()
-    assert segment == SEGMENT_NUMBERS
-    assert reads()["contact_numbers"] == list(contact)
-    assert len(set(contact)) == len(contact)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ewval.core.forest.agglomeration import agglomerate
 from ewval.core.graph.graph import SegmentGraph
+from ewval.core.graph.names import SEGMENT_NAMES
 
 __all__ = ["CANDIDATE_NAMES", "POOLED_EVIDENCE", "Surroundings", "survey"]
 
@@ -26,18 +27,13 @@ POOLED_EVIDENCE = (
 """Numbers of single contacts that are averaged over all contacts between the candidate and the object."""
 CLUSTER_BOUNDS = (3.0, 1.5, 0.0)
 """Mean log-odds down to which segments are clustered: certain, likely, even."""
-SEGMENT_NUMBERS = (
-    "log_voxels", "mean", "spread", "log_touching", "log_neighbours", "log_outer", "outer_share", "thickest",
-    "slenderness", "compactness",
-)  # fmt: skip
-"""Numbers of a segment itself, as `ewval.core.graph.graph` names them."""
 CANDIDATE_NAMES = (
     "log_contact", "odds_mean", "odds_best", "odds_worst", "odds_root_weighted", "contacts", "contact_share",
     "likely_share", "log_likely", "contact_to_size",
     "rival_best", "rival_mean", "ahead_of_rival", "rival_likely_ratio", "rivals",
     "log_size", "log_object_size", "log_size_ratio", "log_object_segments", "log_seed_size",
     "object_sides", "sides", "new_sides",
-    *(f"own_{name}" for name in SEGMENT_NUMBERS),
+    *(f"own_{name}" for name in SEGMENT_NAMES),
     "mean_above_object", "spread_above_object", "object_mean", "object_spread",
     *(f"pooled_{name}" for name in POOLED_EVIDENCE),
     "rank", "odds_behind_best", "log_contact_share_of_largest",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ewval.core.errors import DamagedError
 from ewval.core.forest.candidates import CANDIDATE_NAMES
 from ewval.core.forest.model import SegmentHead
-from ewval.core.graph.graph import GRAPH_FORM, number_names
+from ewval.core.graph.graph import GRAPH_FORM
+from ewval.core.graph.names import CONTACT_NAMES, SEGMENT_NAMES
 from ewval.core.models.card import ModelCard, decisive
 from ewval.core.models.decider import Decider, VoxelOutputs
 from ewval.core.models.files import write_weights
@@ -104,11 +105,10 @@ class ForestDecider:
 
 def reads() -> dict[str, Any]:
     """Return the names of all numbers that forests ask about today, as their cards keep them."""
-    contact, segment = number_names()
     return {
         "graph_form": GRAPH_FORM,
-        "contact_numbers": list(contact),
-        "segment_numbers": list(segment),
+        "contact_numbers": list(CONTACT_NAMES),
+        "segment_numbers": list(SEGMENT_NAMES),
         "candidate_numbers": list(CANDIDATE_NAMES),
     }
 

@@ -7,7 +7,7 @@ brightness of a data set, on ids, or on the order of two segments in a pair.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +34,6 @@ __all__ = [
     "build_graph",
     "has_graph",
     "load_graph",
-    "number_names",
     "save_graph",
 ]
 
@@ -124,15 +123,6 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
         evidence_names=tuple(evidence),
         evidence=_columns(evidence, len(contacts.pairs)),
     )
-
-
-@cache
-def number_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of the numbers of a contact and of a segment, as `build_graph` gives them today."""
-    labels = np.ones((8, 8, 8), dtype=np.uint16)
-    labels[:, :, 4:] = 2
-    graph = build_graph(np.zeros(labels.shape, dtype=np.uint8), labels)
-    return graph.evidence_names, graph.segment_names
 
 
 def save_graph(path: Path, graph: SegmentGraph) -> None:
