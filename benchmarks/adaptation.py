@@ -118,7 +118,7 @@ def score(head: SegmentHead, target: Sequence[LabelledVolume], cells: Collection
 
 
 def f1(head: SegmentHead, around: object, voxels: np.ndarray, seed: np.ndarray, wanted: np.ndarray) -> float:
-    growth = grow(around, seed, judge=head.candidates.log_odds)
+    growth = grow(around, seed, judge=head.candidates)
     chance = head.settings.calibration.probability(growth.log_odds)
     chosen = growth.rows[: best_cut(voxels[growth.rows], chance, nothing=head.settings.nothing).count]
     right = voxels[np.intersect1d(chosen, wanted)].sum()

@@ -297,12 +297,12 @@ def test_no_forest_answers_for_cells_that_it_learned_from(
 ) -> None:
     asked: list[tuple[int, bytes]] = []
 
-    def attempt(volume: LabelledVolume, around: Any, cell: int, *, forest: Forest, random: Any) -> list[Trial]:
+    def attempt(volume: LabelledVolume, around: Any, cell: int, *, forest: Forest, seed: int) -> list[Trial]:
         asked.append((cell, forest.leaf.tobytes()))
-        return try_cell(volume, around, cell, forest=forest, random=random)
+        return try_cell(volume, around, cell, forest=forest, seed=seed)
 
-    try_cell: Any = fit_head_module._try
-    monkeypatch.setattr(fit_head_module, "_try", attempt)
+    try_cell: Any = fit_head_module.try_cell
+    monkeypatch.setattr(fit_head_module, "try_cell", attempt)
     fitted = fit_head(volumes, parts, config=SMALL)
     without = fitted.courses[0].candidates.without
     assert {cell for cell, _ in asked} == set(parts)

@@ -10,9 +10,9 @@ import torch
 from ewval.core.errors import DamagedError, SettingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.tasks.table import TaskTable
+from ewval.core.training.run_folder import RunFolder, check_same_run, read_metrics, write_config
 from ewval.nn.data.tasks import SampleConfig, SourceRequest, open_sources, usable
 from ewval.nn.distributed import Team
-from ewval.nn.training.run_folder import RunFolder, check_same_run, read_metrics, write_config
 
 ALONE = Team(0, 1, torch.device("cpu"))
 

@@ -13,13 +13,13 @@ import torch
 from ewval.core.errors import DamagedError, DivergedError
 from ewval.core.models.card import ModelCard
 from ewval.core.progress import Silent
+from ewval.core.training.run_folder import RunFolder, read_metrics
 from ewval.nn.data.batches import Batch
 from ewval.nn.loss import LossConfig
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.training.checkpoint import read_checkpoint
 from ewval.nn.training.fit import Fit, FitPlan, FitSummary
 from ewval.nn.training.optimization import OptimizerConfig
-from ewval.nn.training.run_folder import RunFolder, read_metrics
 from ewval.nn.training.step import TrainConfig, Trainer
 from ewval.nn.weights import load_network
 

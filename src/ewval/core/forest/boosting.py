@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.kernels.forest import HeldForest, hold_forest, judge_rows
+from ewval.core.kernels.histogram import add_up, descend
 
 __all__ = ["Binned", "BoostingConfig", "Forest", "deepen", "fit_forest", "merge_forests", "sum_forests"]
 
@@ -252,39 +253,25 @@ class _Grower:
         share = min(config.row_share, config.most_rows / max(count[0], 1))
         rows = np.flatnonzero(self._random.random(count[0]) < share)
         columns = self._random.permutation(count[1])[: max(1, round(count[1] * config.column_share))]
-        seen = self._binned[np.ix_(rows, columns)].astype(np.int64) + np.arange(len(columns)) * config.bins
         column, cut = [], []
         place = np.zeros(count[0], dtype=np.int64)
         for level in range(config.depth):
-            best, bins = self._decide(seen, place[rows], pull[rows], curvature[rows], nodes=2**level)
+            sums = add_up(self._binned, rows, columns, place, pull, curvature, nodes=2**level, bins=config.bins)
+            best, bins = self._decide(sums)
             column.append(columns[best])
             cut.append(bins)
-            asked = self._binned[np.arange(count[0]), columns[best][place]]
-            place = 2 * place + (asked > bins[place])
-        sums = [np.bincount(place[rows], v[rows], minlength=2**config.depth) for v in (pull, curvature)]
-        leaf = config.rate * sums[0] / (sums[1] + config.ridge)
+            place = descend(self._binned, place, column=columns[best], cut=bins)
+        totals = [np.bincount(place[rows], v[rows], minlength=2**config.depth) for v in (pull, curvature)]
+        leaf = config.rate * totals[0] / (totals[1] + config.ridge)
         return np.concatenate(column), np.concatenate(cut), leaf, place
 
-    def _decide(
-        self,
-        seen: NDArray[np.int64],
-        place: NDArray[np.int64],
-        pull: NDArray[np.float64],
-        curvature: NDArray[np.float64],
-        *,
-        nodes: int,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _decide(self, sums: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return, for every node of a level, the best column among those seen and the last bin that goes left."""
-        bins, width = self._config.bins, seen.shape[1]
-        keys = (seen + (place * width * bins)[:, None]).reshape(-1)
-        shape = (nodes, width, bins)
-        left = [
-            np.bincount(keys, np.repeat(v, width), minlength=nodes * width * bins).reshape(shape).cumsum(axis=2)
-            for v in (pull, curvature)
-        ]
-        gain = self._gain(left[0], left[1]).reshape(nodes, width * bins)
+        left = sums.cumsum(axis=3)
+        gain = self._gain(left[0], left[1]).reshape(sums.shape[1], -1)
         best = gain.argmax(axis=1)
-        hopeless = gain[np.arange(nodes), best] <= 0
+        hopeless = gain[np.arange(len(gain)), best] <= 0
+        bins = sums.shape[3]
         return best // bins, np.where(hopeless, 256, best % bins)
 
     def _gain(self, pull: NDArray[np.float64], curvature: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ from ewval.core.forest.tune import Trial, Tuned, tune
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["FittedHead", "Start", "count_forests", "fit_head"]
+__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "try_cell"]
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
@@ -171,27 +171,25 @@ def _mean_log_odds(courses: Sequence[Course], volume: LabelledVolume) -> NDArray
 def _validate(volumes: Sequence[LabelledVolume], courses: Sequence[Course], *, config: LearnConfig) -> list[Trial]:
     """Grow the tasks of each cell by forests that have not seen it."""
     trials: list[Trial] = []
-    validating, random = [volume for volume in volumes if volume.validates] or volumes, _random(config.seed)
+    validating, random = (
+        [volume for volume in volumes if volume.validates] or volumes,
+        np.random.default_rng(config.seed),
+    )
     for volume, cells in draw_cells(validating, most=config.bounds.trials, random=random):
         around = survey(volume.graph, _mean_log_odds(courses, volume))
         for cell in cells:
             forest = merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in courses])
-            trials += _try(volume, around, cell, forest=forest, random=_random(config.seed, volume.id, cell))
+            trials += try_cell(volume, around, cell, forest=forest, seed=config.seed)
     return trials
 
 
-def _random(*key: int) -> np.random.Generator:
-    return np.random.default_rng([number % 2**32 for number in key])
-
-
-def _try(
-    volume: LabelledVolume, around: Surroundings, cell: int, *, forest: Forest, random: np.random.Generator
-) -> list[Trial]:
+def try_cell(volume: LabelledVolume, around: Surroundings, cell: int, *, forest: Forest, seed: int) -> list[Trial]:
     """Grow the cell's tasks, and from further seeds drawn as in training."""
+    random = np.random.default_rng([seed, volume.id, cell % 2**32])
     voxels, members = volume.graph.voxels.astype(np.float64), volume.cells[cell]
     drawn = [draw_seed(volume, around, cell, random) for _ in range(DRAWN_SEEDS)]
     trials = []
-    for rows in [*volume.seeds.get(cell, ()), *[seed for seed in drawn if len(seed) < len(members)]]:
+    for rows in [*volume.seeds.get(cell, ()), *[part for part in drawn if len(part) < len(members)]]:
         target = np.zeros(len(voxels), dtype=bool)
         target[members] = True
         target[rows] = False

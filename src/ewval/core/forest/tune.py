@@ -12,7 +12,7 @@ from ewval.core.forest.growth import Growth, best_cut
 from ewval.core.forest.model import HeadSettings
 from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "tune"]
+__all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "score_of", "tune"]
 
 NOTHING = (1.0, 0.5, 0.3, 0.2)
 """Of weights that score alike the first is taken. Below 0.2 a first segment would be added at less than one chance in
@@ -94,6 +94,11 @@ def tune(trials: Sequence[Trial], *, toward: Tuned | None = None) -> Tuned:
     wrong = {b: _rejected_wrong(trials, cuts, settings=settings, bound=b) for b in (*MAYBE_BOUNDS, add)}
     maybe = min(next((b for b in MAYBE_BOUNDS if wrong[b] <= REJECTED_WRONG), MAYBE_BOUNDS[-1]), add)
     return Tuned(settings, Thresholds(add=add, maybe=maybe), _score(trials, cuts), wrong[maybe])
+
+
+def score_of(trials: Sequence[Trial], settings: HeadSettings) -> float:
+    """Return the score, as `tune` counts it, of trials answered with given settings."""
+    return _score(trials, _cuts(trials, settings))
 
 
 def _is_sure_gain(trials: Sequence[Trial], counts: Sequence[int], before: Sequence[int]) -> bool:

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from ewval.core.errors import DivergedError
 from ewval.core.models.card import ModelCard
 from ewval.core.progress import SILENT, Progress
+from ewval.core.training.interrupt import StopRequest
+from ewval.core.training.run_folder import MetricsLog, RunFolder, read_metrics
 from ewval.nn.data.batches import Batch
 from ewval.nn.networks.architectures import network_config
 from ewval.nn.training.checkpoint import Position, read_checkpoint, restore, save_checkpoint
 from ewval.nn.training.curves import draw_curves
-from ewval.nn.training.interrupt import StopRequest
-from ewval.nn.training.run_folder import MetricsLog, RunFolder, read_metrics
 from ewval.nn.training.step import StepResult, Trainer, Validation, swap_back, swap_in
 from ewval.nn.weights import Model, save_network
 

@@ -15,6 +15,7 @@ from ewval.core.progress import SILENT, Progress
 from ewval.core.recipe import write_recipe
 from ewval.core.segments.views import VolumeSource
 from ewval.core.sim.lessons import write_lessons
+from ewval.core.training.run_folder import RunFolder, check_same_run, write_config
 from ewval.nn.data.tasks import SourceRequest, Sources, fitting_parts, open_sources, tuning_tasks
 from ewval.nn.devices import pick_device
 from ewval.nn.distributed import Team, join_team
@@ -24,7 +25,6 @@ from ewval.nn.networks.architectures import build_network
 from ewval.nn.networks.network import Network
 from ewval.nn.training.fit import Board, Fit, FitSummary
 from ewval.nn.training.recipe import NetworkRecipe
-from ewval.nn.training.run_folder import RunFolder, check_same_run, write_config
 from ewval.nn.training.step import TrainConfig, Trainer
 from ewval.nn.weights import Model, load_network, save_network
 

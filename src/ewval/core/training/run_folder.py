@@ -4,11 +4,11 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ewval.core.errors import DamagedError, UsageError
 from ewval.core.storage.files import write_atomically
@@ -65,7 +65,7 @@ def versions() -> dict[str, str]:
     return {
         "ewval": __version__,
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
+        "torch": version("torch"),  # without the seconds that importing it takes
         "numpy": np.__version__,
     }
 

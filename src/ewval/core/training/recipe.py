@@ -1,0 +1,66 @@
+"""How forests over the segment graph are trained: the form of their recipes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ewval.core.forest.boosting import BoostingConfig
+from ewval.core.forest.examples import Bounds
+from ewval.core.forest.learn import CANDIDATE_TREES, PAIR_TREES, LearnConfig
+from ewval.core.forest.states import SamplingConfig
+from ewval.core.recipe import Recipe
+
+__all__ = ["GeneratedCubes", "GraphRecipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedCubes:
+    """Generated cubes that are learned from, too, and choose no settings.
+
+    Args:
+        cubes: How many.
+        tasks: In each.
+        seed: That they are drawn with.
+        weight: Of their examples, beside those of real tissue.
+    """
+
+    cubes: int = 16
+    tasks: int = 12
+    seed: int = 1
+    weight: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.cubes < 1 or self.tasks < 1 or not self.weight > 0:
+            raise ValueError("cubes and tasks must be at least 1, weight above 0")
+
+
+class GraphRecipe(Recipe):
+    """A recipe of `--arch graph`.
+
+    Args:
+        parts: Cells are dealt into so many parts, each of which is left out once.
+        draws: How often all is learned, each time with other parts.
+        rounds: Forests of candidates in each.
+        curve: Whether a run ends with its learning curve.
+        generated: Generated cubes to learn from as well, or None.
+        pairs: Trees that judge contacts.
+        candidates: Trees that judge candidates.
+        sampling: Of half-grown objects.
+        bounds: How much is learned from at most.
+    """
+
+    arch: Literal["graph"] = "graph"
+    parts: int = 5
+    draws: int = 1
+    rounds: int = 2
+    curve: bool = True
+    generated: GeneratedCubes | None = None
+    pairs: BoostingConfig = PAIR_TREES
+    candidates: BoostingConfig = CANDIDATE_TREES
+    sampling: SamplingConfig = SamplingConfig()
+    bounds: Bounds = Bounds()
+
+    def learning(self, *, seed: int) -> LearnConfig:
+        """Return how the forests learn."""
+        return LearnConfig(
+            self.pairs, self.candidates, self.sampling, self.bounds, rounds=self.rounds, draws=self.draws, seed=seed
+        )
