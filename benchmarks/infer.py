@@ -2,8 +2,8 @@
 
     python benchmarks/infer.py [--device cpu] [--weights state_dict.pth]
 
-One sample of 64^3, 4 loops, float32 unless said otherwise. On a CPU the goals are 1.5 in plain torch and 2.5 through
-OpenVINO, on a GPU 2.5.
+One sample of 64^3, 4 loops, float32 unless said otherwise. The goals are 1.5 on a CPU and 2.5 on a
+GPU.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from timing import best_times, count_flops, describe, matmul_rate
 from torch import Tensor
 
 from ewval.nn.devices import pick_device
-from ewval.nn.networks import openvino as fast
 from ewval.nn.networks.lwunet import LWUNet
 from ewval.nn.weights import load_network
 
@@ -29,9 +28,6 @@ def variants(net: LWUNet, inputs: Inputs, device: torch.device) -> dict[str, Cal
         REFERENCE: lambda: straightforward(net, inputs, loops=LOOPS),
         "ewval, torch": lambda: net(*inputs, loops=LOOPS),
     }
-    if device.type == "cpu" and fast.is_available():
-        quick = fast.FastNetwork(net)
-        found["ewval, OpenVINO"] = lambda: quick(*inputs, loops=LOOPS)
     if device.type == "cuda":
         found["ewval, bfloat16"] = lambda: _half(net, inputs)
     return found

@@ -31,9 +31,9 @@ def model(tmp_path):
     from ewval.nn.weights import Model, save_network
 
     torch.manual_seed(0)
-    config = {"loops": 1, "widths": [4]}
-    card = ModelCard("fresh", "rsunet", loops=1, config=config, add_threshold=0.9, maybe_threshold=0.9)
-    save_network(tmp_path / "fresh.safetensors", Model(card, build_network("rsunet", config)))
+    config = {"loops": 1}
+    card = ModelCard("fresh", "lwunet", loops=1, config=config, add_threshold=0.9, maybe_threshold=0.9)
+    save_network(tmp_path / "fresh.safetensors", Model(card, build_network("lwunet", config)))
     return tmp_path / "fresh.safetensors"
 
 

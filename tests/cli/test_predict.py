@@ -35,8 +35,8 @@ def model(tmp_path_factory, fetched, world_tasks):
     from ewval.nn.weights import Model, save_network
 
     torch.manual_seed(4)
-    config = {"loops": 1, "widths": [4, 8]}
-    fresh = Model(ModelCard("fresh", "rsunet", loops=1, config=config), build_network("rsunet", config).eval())
+    config = {"loops": 1}
+    fresh = Model(ModelCard("fresh", "lwunet", loops=1, config=config), build_network("lwunet", config).eval())
     folder, task = DataFolder(fetched), min(world_tasks)
     sample = SampleBuilder(LocalData(folder).table([task]), PackedStore(folder)).build(task)
     (prediction,) = predict_samples(decider_for(fresh), [sample], sources=VolumeSource(folder))

@@ -66,8 +66,8 @@ def test_full_resolution_labels_show_small_segments(model, arrays):
 
 
 def test_a_model_that_looks_at_boundaries_asks_for_labels(arrays):
-    config = {"loops": 1, "widths": [4]}
-    model = decider_for(Model(ModelCard("edges", "rsunet", loops=1, config=config), build_network("rsunet", config)))
+    config = {"loops": 1, "boundary": True}
+    model = decider_for(Model(ModelCard("edges", "lwunet", loops=1, config=config), build_network("lwunet", config)))
     with pytest.raises(UsageError, match="model edges looks at where segments meet"):
         ewval.predict_voxels(model, arrays["image"], arrays["seed"])
 

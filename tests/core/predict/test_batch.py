@@ -26,14 +26,14 @@ from ewval.nn.shards import own_device
 from ewval.nn.weights import Model
 from worlds import make_pair, write_world
 
-CONFIG = {"loops": 1, "widths": [2], "boundary": False}
+CONFIG = {"loops": 1}
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    card = ModelCard("fresh", "rsunet", loops=1, config=CONFIG, add_threshold=0.5, maybe_threshold=0.0)
-    return decider_for(Model(card, build_network("rsunet", CONFIG).eval()))
+    card = ModelCard("fresh", "lwunet", loops=1, config=CONFIG, add_threshold=0.5, maybe_threshold=0.0)
+    return decider_for(Model(card, build_network("lwunet", CONFIG).eval()))
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_an_interrupted_run_leaves_what_was_done(folder, model, tmp_path):
 def test_a_folder_made_with_other_weights_is_refused(folder, model, tmp_path):
     list(run_of(folder, model, [1], out=tmp_path / "out"))
     torch.manual_seed(1)
-    other = decider_for(Model(model.cards[0], build_network("rsunet", CONFIG).eval()))
+    other = decider_for(Model(model.cards[0], build_network("lwunet", CONFIG).eval()))
     with pytest.raises(UsageError, match="made with another weights"):
         run_of(folder, other, [1], out=tmp_path / "out")
 

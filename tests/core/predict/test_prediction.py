@@ -103,11 +103,9 @@ def test_verdicts_follow_the_pooled_probability_and_the_thresholds():
     assert prediction.sizes[NEXT] == 16 * 64 * 64 * 64
 
 
-@pytest.mark.parametrize("arch", ["lwunet", "rsunet"])
-def test_answers_do_not_depend_on_batch_or_order(arch):
+def test_answers_do_not_depend_on_batch_or_order():
     torch.manual_seed(0)
-    config = {"loops": 1} | ({"widths": [4, 8]} if arch == "rsunet" else {})
-    model = Model(ModelCard(arch, arch, loops=1, config=config), build_network(arch, config).eval())
+    model = Model(ModelCard("lwunet", "lwunet", loops=1), build_network("lwunet", {"loops": 1}).eval())
     rng = np.random.default_rng(0)
     samples = [replace(make_sample(t), image=rng.integers(0, 256, (64,) * 3).astype(np.uint8)) for t in range(3)]
     one_by_one = predict(model, samples)

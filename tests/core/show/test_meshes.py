@@ -53,3 +53,9 @@ def test_a_rough_surface_is_taken_in_coarser_steps():
     fine = len(marching_cubes(np.pad(share, 1), 0.4)[1])
     assert fine > TRIANGLE_LIMIT
     assert 0 < len(surface(share).faces) < fine / 3
+
+
+def test_specks_that_coarser_steps_would_pass_over_keep_their_surface():
+    share = np.zeros((64, 64, 64), np.float32)
+    share[::2, ::2, ::2] = 1  # every second voxel: steps of two meet none of them
+    assert len(surface(share).faces) > 0

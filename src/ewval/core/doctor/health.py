@@ -21,7 +21,7 @@ PACKAGES = (
     *("torch", "numpy", "scipy", "scikit-image", "safetensors", "matplotlib", "pillow", "simplejpeg"),
     *("aiohttp", "aiolimiter", "orjson", "pydantic", "platformdirs", "typer", "rich"),
 )
-EXTRAS = {"cluster": "distributed", "fast": "openvino", "tb": "tensorboard", "view": "neuroglancer"}
+EXTRAS = {"cluster": "distributed", "tb": "tensorboard", "view": "neuroglancer"}
 GPU_DEVICES = Path("/dev")
 LOW_DISK_BYTES = 20 * 10**9
 """The packed data set takes 14 GB; what is being downloaded comes on top."""

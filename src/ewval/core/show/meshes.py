@@ -1,6 +1,7 @@
 """Surfaces of segments, small enough to be sent along in a page."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,10 +51,12 @@ def surface(share: NDArray[np.float32]) -> Mesh:
     level = min(LEVEL, float(padded.max()) / 2)
     if level <= 0:
         return Mesh(np.zeros((0, 3), np.uint16), np.zeros((0, 3), np.uint32))
-    for step in (1, 2, 3):
-        vertices, faces, _, _ = marching_cubes(padded, level, step_size=step, allow_degenerate=False)
+    vertices, faces, _, _ = marching_cubes(padded, level, allow_degenerate=False)
+    for step in (2, 3):
         if len(faces) <= TRIANGLE_LIMIT:
             break
+        with suppress(RuntimeError):  # specks that coarser steps pass over; what the finer ones found stays
+            vertices, faces, _, _ = marching_cubes(padded, level, step_size=step, allow_degenerate=False)
     # Voxel centres lie half a voxel inside; the padding moved everything by one.
     places = (vertices - 0.5) / np.array(share.shape) * VERTEX_STEPS
     return Mesh(

@@ -1,4 +1,4 @@
-"""The networks by name, as `--arch` and model cards call them."""
+"""The networks by the name that `--arch` and model cards use."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -7,9 +7,8 @@ from typing import Any
 from ewval.core.errors import UsageError
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.networks.network import Network
-from ewval.nn.networks.rsunet import RSUNet, RSUNetConfig
 
-ARCHITECTURES = ("lwunet", "rsunet")
+ARCHITECTURES = ("lwunet",)
 
 
 def build_network(arch: str, config: Mapping[str, Any] | None = None) -> Network:
@@ -21,8 +20,6 @@ def build_network(arch: str, config: Mapping[str, Any] | None = None) -> Network
     try:
         if arch == "lwunet":
             return LWUNet(LWUNetConfig(**(config or {})))
-        if arch == "rsunet":
-            return RSUNet(RSUNetConfig(**(config or {})))
     except (TypeError, ValueError) as error:
         raise UsageError(f"{arch} cannot be built so: {error}") from error
     raise UsageError(f"there is no architecture {arch!r}: one of {', '.join(ARCHITECTURES)}")
