@@ -3,9 +3,9 @@
     python benchmarks/learn_one.py [FOLDER] [--task ID]
 
 FOLDER holds one volume and its tasks in Eyewire's wire format (default: FIB-25 in ../shared/data beside the checkout).
-The goal: lwunet with one loop reaches an IoU of .9 within 10 minutes on two cores, that is 1,200 seconds of CPU time; what
-is printed as minutes is CPU time on two cores, so that other work on the machine does not count. The answer of a task
-holds its seed, so the IoU without the seed stands beside it.
+The goal: lwunet with one loop reaches an IoU of .9 within 10 minutes on two cores, that is 1,200 seconds of CPU time;
+what is printed as minutes is CPU time on two cores, so that other work on the machine does not count. The answer of a
+task holds its seed, so the IoU without the seed stands beside it.
 """
 
 import argparse
