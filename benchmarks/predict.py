@@ -34,11 +34,11 @@ EWVAL = [sys.executable, "-m", "ewval", "predict"]
 NOWHERE = ["--api", "http://127.0.0.1:9"]
 ALONE = 10
 STAGES = {
-    "reading samples": ("cube.py", "build"),
+    "reading samples": ("samples.py", "build"),
     "segments of the volume": ("views.py", "view"),
     "graph of the volume": ("views.py", "graph"),
     "network": ("looks.py", "voxel_maps"),
-    "decision": ("predict.py", "_decide"),
+    "decision": ("prediction.py", "predict_questions"),
     "comparison with the players": ("answers.py", "judge"),
     "JSON": ("answers.py", "to_document"),
 }
@@ -153,7 +153,7 @@ def cold_start(task: int, words: Sequence[str]) -> None:
     torch = min(timed([sys.executable, "-c", "import torch"]) for _ in range(5))
     whole = min(timed(predict) for _ in range(5))
     print(
-        f"cold start: import torch {torch:.2f} s, ewval predict {whole:.2f} s, ratio {whole / torch:.2f} (at most 2.5)"
+        f"cold start: import torch {torch:.2f} s, ewval predict {whole:.2f} s, ratio {whole / torch:.2f} (at most 0.6 with the default model)"
     )
 
 
