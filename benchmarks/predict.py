@@ -153,7 +153,8 @@ def cold_start(task: int, words: Sequence[str]) -> None:
     torch = min(timed([sys.executable, "-c", "import torch"]) for _ in range(5))
     whole = min(timed(predict) for _ in range(5))
     print(
-        f"cold start: import torch {torch:.2f} s, ewval predict {whole:.2f} s, ratio {whole / torch:.2f} (at most 0.6 with the default model)"
+        f"cold start: import torch {torch:.2f} s, ewval predict {whole:.2f} s, ratio {whole / torch:.2f}"
+        " (at most 0.6 with the default model)"
     )
 
 
