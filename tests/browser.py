@@ -92,6 +92,26 @@ class Page:
         for kind, (x, y) in places:
             await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
+    async def click(self, x: float, y: float) -> None:
+        """Click with the mouse."""
+        await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        """Press a key."""
+        text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
+        for kind in ("keyDown", "keyUp"):
+            code = {"Enter": 13, "Escape": 27}.get(key, 0)
+            named = {"type": kind, "key": key, "modifiers": 8 * shift, "windowsVirtualKeyCode": code}
+            await self.call("Input.dispatchKeyEvent", **named, **(text if kind == "keyDown" else {}))
+
+    async def resize(self, width: int, height: int) -> None:
+        """Give the page another size."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
     async def screenshot(self, path: Path) -> None:
         """Save what is seen."""
         shot = await self.call("Page.captureScreenshot", format="png")
@@ -99,8 +119,8 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def open_page(path: Path, *, flags: tuple[str, ...] = WEBGL) -> AsyncIterator[Page]:
-    """Open a local file in a browser of its own."""
+async def open_page(place: Path | str, *, flags: tuple[str, ...] = WEBGL) -> AsyncIterator[Page]:
+    """Open a local file, or an address, in a browser of its own."""
     browser = find_chromium()
     assert browser is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -116,7 +136,7 @@ async def open_page(path: Path, *, flags: tuple[str, ...] = WEBGL) -> AsyncItera
                 listener = asyncio.create_task(page.listen())
                 for domain in ("Page", "Runtime", "Log", "Network"):
                     await page.call(f"{domain}.enable")
-                await page.call("Page.navigate", url=path.resolve().as_uri())
+                await page.call("Page.navigate", url=place if isinstance(place, str) else place.resolve().as_uri())
                 yield page
                 listener.cancel()
         finally:
@@ -124,11 +144,11 @@ async def open_page(path: Path, *, flags: tuple[str, ...] = WEBGL) -> AsyncItera
             process.wait(20)
 
 
-def browse(path: Path, visit: Callable[[Page], Awaitable[None]], *, flags: tuple[str, ...] = WEBGL) -> Page:
-    """Open a file, let `visit` look around, and return the page as it was left."""
+def browse(place: Path | str, visit: Callable[[Page], Awaitable[None]], *, flags: tuple[str, ...] = WEBGL) -> Page:
+    """Open a file or an address, let `visit` look around, and return the page as it was left."""
 
     async def main() -> Page:
-        async with open_page(path, flags=flags) as page:
+        async with open_page(place, flags=flags) as page:
             await visit(page)
             return page
 

@@ -50,6 +50,8 @@ def test_pack_of_an_empty_list_touches_no_volume(cli: Cli, data: Path, words: tu
         ("predict", "-", *NOWHERE),
         ("predict", "--cell", "-", *NOWHERE),
         ("predict", "-", "--cell", "-", "--out", "answers", *NOWHERE),
+        ("review", "-"),
+        ("review", "--cell", "-", "--no-browser"),
     ],
 )
 def test_every_command_has_nothing_to_do_for_an_empty_list(
@@ -64,7 +66,7 @@ def test_every_command_has_nothing_to_do_for_an_empty_list(
     assert (quiet.exit_code, quiet.output) == (0, "")
     counted = cli(*command, "--json", input="")
     assert counted.exit_code == 0
-    if command[0] == "predict":
+    if command[0] in ("predict", "review"):
         assert counted.stdout == ""
     else:
         assert json.loads(counted.stdout) == COUNTS

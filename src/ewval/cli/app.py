@@ -19,6 +19,7 @@ from ewval.cli.index import index
 from ewval.cli.output import Output, message
 from ewval.cli.pack import pack
 from ewval.cli.predict import predict
+from ewval.cli.review import review
 from ewval.cli.train import train
 from ewval.core.constants import CONFIG_FILE
 from ewval.core.errors import EwvalError
@@ -73,5 +74,6 @@ app.command(cls=EwvalCommand)(index)
 app.command(cls=EwvalCommand)(train)
 app.command("eval", cls=EwvalCommand)(eval_)
 app.command(cls=EwvalCommand)(predict)
+app.command(cls=EwvalCommand)(review)
 app.command(cls=EwvalCommand)(demo)
 app.command(cls=EwvalCommand)(doctor)

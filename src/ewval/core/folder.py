@@ -44,6 +44,11 @@ class DataFolder:
         return self.root / "eyewire.sqlite"
 
     @property
+    def reviews(self) -> Path:
+        """What people said of tasks under `ewval review`."""
+        return self.root / "reviews.sqlite"
+
+    @property
     def task_vol(self) -> Path:
         """Task id to volume id."""
         return self.root / "task_vol.json"

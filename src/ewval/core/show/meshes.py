@@ -1,6 +1,6 @@
 """Surfaces of segments, small enough to be sent along in a page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -39,11 +39,13 @@ def occupancy(pooling: Pooling, ids: Iterable[int], *, edge: int = PACKED_EDGE) 
     return (filled / whole).astype(np.float32).reshape((edge,) * 3)
 
 
-def surface(share: NDArray[np.float32]) -> Mesh:
+def surface(share: NDArray[np.float32], *, corner: Sequence[int] = (0, 0, 0), edge: int | None = None) -> Mesh:
     """Return the surface of a body by marching cubes; it is closed where the body leaves the cube.
 
     Args:
-        share: float32, z y x, how much of each voxel the body fills.
+        share: float32, z y x, how much of each voxel the body fills; a box of the cube that holds all of it will do.
+        corner: First voxel of the box, z y x.
+        edge: Voxels along each edge of the cube; None where `share` is all of it.
     """
     from skimage.measure import marching_cubes
 
@@ -58,7 +60,8 @@ def surface(share: NDArray[np.float32]) -> Mesh:
         with suppress(RuntimeError):  # specks that coarser steps pass over; what the finer ones found stays
             vertices, faces, _, _ = marching_cubes(padded, level, step_size=step, allow_degenerate=False)
     # Voxel centres lie half a voxel inside; the padding moved everything by one.
-    places = (vertices - 0.5) / np.array(share.shape) * VERTEX_STEPS
+    size = np.array(share.shape if edge is None else (edge,) * 3)
+    places = (vertices - 0.5 + np.array(corner)) / size * VERTEX_STEPS
     return Mesh(
         vertices=places[:, ::-1].clip(0, VERTEX_STEPS).round().astype(np.uint16),
         faces=faces.astype(np.uint32),
