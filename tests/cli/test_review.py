@@ -15,7 +15,7 @@ import pytest
 
 from browser import NO_WEBGL, WEBGL, find_chromium, open_page
 from ewval.core.folder import DataFolder
-from ewval.core.review.store import Review, ReviewStore, Stroke
+from ewval.core.ledger.reviews import Review, ReviewStore, Stroke
 from worlds import make_pair, write_world
 
 needs_browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
@@ -98,7 +98,7 @@ def test_a_port_in_use_is_a_usage_error(cli, slabs):
         ((1, "--as", " "), 2, "a name of 1 to 64 printable characters"),
         ((1, "--as", "a\nb"), 2, "a name of 1 to 64 printable characters"),
         ((1, "--model", "nowhere"), 6, "nowhere"),
-        ((1, "--model", "small"), 2, "does not decide by segments"),
+        ((1, "--model", "small"), 2, "does not decide over the segment graph"),
         (("--export",), 6, "reviewed answers"),
         ((1, "--task-data", "x.json"), 2, "--task-data goes with --export"),
         (("x",), 2, "'x' is not a task id"),

@@ -17,9 +17,9 @@ from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 
 if TYPE_CHECKING:
+    from ewval.core.ledger.reviews import ReviewStore
     from ewval.core.review.asker import Asker
     from ewval.core.review.listing import Listing
-    from ewval.core.review.store import ReviewStore
 
 LONGEST_NAME = 64
 
@@ -61,8 +61,8 @@ def review(
     if options.hold_nothing(tasks, cells):
         output.note("ewval: nothing to do: the list holds no ids")
         return
+    from ewval.core.ledger.reviews import ReviewStore
     from ewval.core.review.listing import list_tasks
-    from ewval.core.review.store import ReviewStore
 
     listing = list_tasks(folder, tasks=tasks or (), cells=cells or ())
     for error in listing.failed.values():
@@ -121,26 +121,16 @@ def _serve(
 
 
 def _asker(model: str | None) -> "Asker":
-    from ewval.core.review.asker import ForestAsker
-    from ewval.core.segments.verdicts import Thresholds
-    from ewval.nn.weights import load_model
+    from ewval.core.models.registry import load_decider
+    from ewval.core.review.asker import asker_of
 
-    loaded = load_model(model)
-    if loaded.head is None:
-        raise UsageError(f"model {loaded.card.name} does not decide by segments; `ewval review` needs one that does")
-    card = loaded.card
-    return ForestAsker(
-        loaded.head,
-        name=card.name,
-        identity=card.sha256 or card.name,
-        thresholds=Thresholds(card.add_threshold, card.maybe_threshold),
-    )
+    return asker_of(load_decider(model))
 
 
 def _export(output: Output, folder: DataFolder, *, who: str | None, task_data: Path | None) -> None:
+    from ewval.core.ledger.reviews import ReviewStore
     from ewval.core.review.export import answers_of, export_lines, task_data_of
     from ewval.core.review.listing import parents_of
-    from ewval.core.review.store import ReviewStore
     from ewval.core.storage.files import write_atomically
 
     with closing(ReviewStore.open_existing(folder.reviews)) as store:

@@ -4,10 +4,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from ewval.core.ledger.reviews import ReviewStore
 from ewval.core.review.desk import Desk
 from ewval.core.review.listing import list_tasks
 from ewval.core.review.queue import Queue
-from ewval.core.review.store import ReviewStore
 from ewval.core.review.volumes import ShownVolumes
 from slabs import SlabAsker
 from worlds import make_pair, write_world

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.ledger.reviews import Settled, Stroke
 from ewval.core.review.asker import Opinion
 from ewval.core.review.desk import pack_meshes
 from ewval.core.review.scene import LISTED, TaskFacts, questions_of
-from ewval.core.review.store import Settled, Stroke
 from ewval.core.review.volumes import ShownVolumes
 from slabs import SlabAsker
 

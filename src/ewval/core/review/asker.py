@@ -1,5 +1,7 @@
 """What `ewval review` asks of a model: the answer to a task, given what a person has settled of it."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,11 +10,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.model import SegmentHead
-from ewval.core.segments.verdicts import DECIMALS, Thresholds
+from ewval.core.errors import UsageError
+from ewval.core.forest.decider import ForestDecider
+from ewval.core.models.decider import Decider
+from ewval.core.segments.decision import rounded
+from ewval.core.segments.verdicts import Thresholds
 from ewval.core.segments.views import GraphView
 
-__all__ = ["Asker", "ForestAsker", "Opinion"]
+__all__ = ["Asker", "ForestAsker", "Opinion", "asker_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +58,29 @@ class Asker(Protocol):
 
 
 class ForestAsker:
-    """Asks the default model; safe to use from many threads, one question at a time.
+    """Asks forests over the segment graph; safe to use from many threads, one question at a time."""
 
-    Args:
-        head: Of the model.
-        name: Of the model.
-        identity: Of the model's weights.
-        thresholds: Of the model's card.
-    """
-
-    def __init__(self, head: SegmentHead, *, name: str, identity: str, thresholds: Thresholds) -> None:
-        self.name, self.identity, self.thresholds = name, identity, thresholds
-        self._head, self._lock = head, threading.Lock()
+    def __init__(self, decider: ForestDecider) -> None:
+        card = decider.card
+        self.name, self.thresholds = decider.name, Thresholds(card.add_threshold, card.maybe_threshold)
+        self.identity = hashlib.sha256(json.dumps(decider.identity, sort_keys=True).encode()).hexdigest()
+        self._head, self._lock = decider.head, threading.Lock()
 
     def ask(self, view: GraphView, seed: Collection[int], *, excluded: Collection[int] = ()) -> Opinion:
         """Return the opinion on the object that grows from `seed` and has none of `excluded` in it."""
         with self._lock:
             answer = self._head.score(view.graph, sorted(seed), kept=view.judged, excluded_ids=excluded)
-        return Opinion(answer.ids, answer.probability.round(DECIMALS), answer.chosen)
+        return Opinion(answer.ids, rounded(answer.probability), answer.chosen)
+
+
+def asker_of(decider: Decider) -> Asker:
+    """Return what asks `decider`.
+
+    Raises:
+        UsageError: It does not decide over the segment graph, so that it cannot be told what a person settled.
+    """
+    if not isinstance(decider, ForestDecider):
+        raise UsageError(
+            f"model {decider.name} does not decide over the segment graph; `ewval review` needs one that does"
+        )
+    return ForestAsker(decider)

@@ -2,21 +2,21 @@
 
 import struct
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ewval.core.errors import EwvalError, MissingError, UsageError
+from ewval.core.ledger.reviews import ENDS, Rank, Review, ReviewStore, Settled, Stroke, replay
 from ewval.core.review.asker import Asker, Opinion
 from ewval.core.review.queue import Queue
 from ewval.core.review.ranking import rank_of
 from ewval.core.review.scene import Scene, TaskFacts, answer_of
-from ewval.core.review.store import ENDS, Rank, Review, ReviewStore, Settled, Stroke, replay
 from ewval.core.review.volumes import Shown, ShownVolumes
 from ewval.core.show.meshes import Mesh
+from ewval.core.storage.cache import BoundedCache
 
 __all__ = ["Desk", "pack_meshes"]
 
@@ -50,8 +50,8 @@ class Desk:
     def __init__(self, queue: Queue, volumes: ShownVolumes, asker: Asker, store: ReviewStore, *, who: str) -> None:
         self.queue, self.who = queue, who
         self._volumes, self._asker, self._store = volumes, asker, store
-        self._open: OrderedDict[int, _Open] = OrderedDict()
-        self._opinions: OrderedDict[tuple[int, Settled], Opinion] = OrderedDict()
+        self._open: BoundedCache[int, _Open] = BoundedCache(SCENES)
+        self._opinions: BoundedCache[tuple[int, Settled], Opinion] = BoundedCache(OPINIONS)
         self._lock = threading.RLock()
 
     def document(self, task: int) -> dict[str, Any]:
@@ -167,8 +167,7 @@ class Desk:
     def _ready(self, task: int) -> _Open:
         with self._lock:
             if task in self._open:
-                self._open.move_to_end(task)
-                return self._open[task]
+                return self._open.get(task, _unmade)
         if task not in self.queue.tasks:
             raise MissingError(f"task {task}", hint="it is not among those that are reviewed")
         facts = self.queue.tasks[task]
@@ -178,23 +177,20 @@ class Desk:
             self.queue.fail(task, str(error))
             raise
         with self._lock:
-            kept = self._open.setdefault(task, made)
-            while len(self._open) > SCENES:
-                self._open.popitem(last=False)
-        return kept
+            return self._open.get(task, lambda: made)
 
     def _opinion(self, scene: Scene, settled: Settled) -> Opinion:
         key = (scene.facts.task, settled)
         with self._lock:
             if key in self._opinions:
-                self._opinions.move_to_end(key)
-                return self._opinions[key]
+                return self._opinions.get(key, _unmade)
         opinion = self._asker.ask(scene.view, {*scene.facts.seed, *settled.yes}, excluded=settled.no)
         with self._lock:
-            self._opinions[key] = opinion
-            while len(self._opinions) > OPINIONS:
-                self._opinions.popitem(last=False)
-        return opinion
+            return self._opinions.get(key, lambda: opinion)
+
+
+def _unmade() -> NoReturn:
+    raise AssertionError("it was there under the same lock")
 
 
 def pack_meshes(meshes: dict[int, Mesh]) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ewval.core.review.store import Review
+from ewval.core.ledger.reviews import Review
 
 __all__ = ["answers_of", "export_lines", "task_data_of"]
 

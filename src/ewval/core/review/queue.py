@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from ewval.core.errors import UsageError
+from ewval.core.ledger.reviews import Rank
 from ewval.core.review.ranking import to_learn_from
 from ewval.core.review.scene import TaskFacts
-from ewval.core.review.store import Rank
 
 __all__ = ["ORDERS", "Order", "Queue"]
 

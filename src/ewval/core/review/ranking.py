@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
+from ewval.core.ledger.reviews import Rank, Settled
 from ewval.core.review.asker import Opinion
 from ewval.core.review.scene import TaskFacts, answer_of
-from ewval.core.review.store import Rank, Settled
 from ewval.core.segments.verdicts import REVIEW_HALF_VOXELS
 from ewval.core.segments.views import GraphView
 

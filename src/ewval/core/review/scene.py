@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import CUBE_EDGE, PACKED_EDGE, SEGMENT_ID_COUNT
+from ewval.core.ledger.reviews import Settled
 from ewval.core.review.asker import Opinion
-from ewval.core.review.store import Settled
 from ewval.core.segments.verdicts import Thresholds
 from ewval.core.segments.views import GraphView
 from ewval.core.show.meshes import Mesh, surface

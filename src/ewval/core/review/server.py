@@ -14,8 +14,8 @@ from aiohttp import web
 
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
 from ewval.core.errors import EwvalError, MissingError, UsageError
+from ewval.core.ledger.reviews import ENDS, Stroke
 from ewval.core.review.desk import Desk, pack_meshes
-from ewval.core.review.store import ENDS, Stroke
 
 __all__ = ["HOST", "PALETTE", "ReviewServer", "new_secret", "serve"]
 

@@ -1,7 +1,6 @@
 """Volumes as the page shows them: what is at hand of each, the latest few kept."""
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from ewval.core.folder import DataFolder
 from ewval.core.packing.pack import PackRequest, pack
 from ewval.core.review.scene import Places
 from ewval.core.segments.views import GraphView, VolumeSource
+from ewval.core.storage.cache import BoundedCache
 from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import Workers
 
@@ -46,9 +46,9 @@ class ShownVolumes:
     """
 
     def __init__(self, folder: DataFolder, *, kept: int = KEPT) -> None:
-        self._folder, self._kept = folder, kept
+        self._folder = folder
         self._store, self._source = PackedStore(folder, cache=kept), VolumeSource(folder, cache=1)
-        self._shown: OrderedDict[int, Shown] = OrderedDict()
+        self._shown: BoundedCache[int, Shown] = BoundedCache(kept)
         self._lock = threading.Lock()
 
     def __getitem__(self, volume: int) -> Shown:
@@ -59,12 +59,7 @@ class ShownVolumes:
             DamagedError: A file of it does not hold what it should.
         """
         with self._lock:
-            if volume not in self._shown:
-                self._shown[volume] = self._read(volume)
-                while len(self._shown) > self._kept:
-                    self._shown.popitem(last=False)
-            self._shown.move_to_end(volume)
-            return self._shown[volume]
+            return self._shown.get(volume, lambda: self._read(volume))
 
     def _read(self, volume: int) -> Shown:
         if not self._store.has(volume) and self._folder.raw(volume).is_dir():

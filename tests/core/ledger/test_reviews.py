@@ -9,7 +9,7 @@ import time
 import pytest
 
 from ewval.core.errors import DamagedError, MissingError, UsageError
-from ewval.core.review.store import Rank, Review, ReviewStore, Settled, Stroke, replay
+from ewval.core.ledger.reviews import Rank, Review, ReviewStore, Settled, Stroke, replay
 
 REVIEW = Review(7, "ann", 100, "slabs", (1,), (1, 2))
 
@@ -102,7 +102,7 @@ def test_a_newer_file_is_left_alone(store, tmp_path):
 def test_what_was_recorded_survives_a_kill(tmp_path):
     path = tmp_path / "reviews.sqlite"
     script = (
-        "import sys, time; from pathlib import Path; from ewval.core.review.store import *\n"
+        "import sys, time; from pathlib import Path; from ewval.core.ledger.reviews import *\n"
         "store = ReviewStore(Path(sys.argv[1])); review = Review(7, 'ann', 100, 'm', (1,), (1, 2))\n"
         "for i in range(10**6):\n store.record(review, Stroke('yes', 2), after=i); print(i + 1, flush=True)"
     )
