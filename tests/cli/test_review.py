@@ -98,7 +98,7 @@ def test_a_port_in_use_is_a_usage_error(cli, slabs):
         ((1, "--as", " "), 2, "a name of 1 to 64 printable characters"),
         ((1, "--as", "a\nb"), 2, "a name of 1 to 64 printable characters"),
         ((1, "--model", "nowhere"), 6, "nowhere"),
-        ((1, "--model", "small"), 2, "does not decide over the segment graph"),
+        ((1, "--model", "lwunet"), 2, "does not decide over the segment graph"),
         (("--export",), 6, "reviewed answers"),
         ((1, "--task-data", "x.json"), 2, "--task-data goes with --export"),
         (("x",), 2, "'x' is not a task id"),
