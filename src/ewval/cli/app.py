@@ -21,6 +21,7 @@ from ewval.cli.pack import pack
 from ewval.cli.predict import predict
 from ewval.cli.review import review
 from ewval.cli.train import train
+from ewval.cli.values import keep_variables_whole, kind_of, typed
 from ewval.core.constants import CONFIG_FILE
 from ewval.core.errors import EwvalError
 from ewval.core.version import __version__
@@ -63,9 +64,13 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    group = ctx.command
-    options = {name: [p.name for p in command.params if p.name] for name, command in group.commands.items()}  # type: ignore[attr-defined]
-    ctx.default_map = default_map(read_config(Path(CONFIG_FILE)), options)
+    commands: dict[str, Any] = ctx.command.commands  # type: ignore[attr-defined]  # of EwvalGroup
+    for command in commands.values():
+        keep_variables_whole(command.params)
+    options = {name: {p.name: kind_of(p) for p in command.params if p.name} for name, command in commands.items()}
+    name = ctx.invoked_subcommand or ""
+    values = default_map(read_config(Path(CONFIG_FILE)), options).get(name, {})
+    ctx.default_map = {name: {key: typed(value, options[name][key], key=key) for key, value in values.items()}}
 
 
 app.command(cls=EwvalCommand)(fetch)

@@ -1,8 +1,10 @@
-"""What `--help` of a command shows: options in panels, then examples; plain ASCII that fits 80 columns."""
+"""What all commands share: a help of options in panels, then examples, in ASCII and 80 columns; paths below home."""
 
 from typing import Any
 
 from typer.core import TyperCommand
+
+from ewval.cli.values import expand_home
 
 Example = tuple[str, str]
 """What it is for, and the command line."""
@@ -54,6 +56,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
 
 class EwvalCommand(TyperCommand):
     """A command whose help has a section for each panel of options, and examples at the end."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with what ~ stands for in its values."""
+        ctx.params = expand_home(ctx.params)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # Typer does not export these types
         """Write arguments, options, and the options that name a panel of their own."""

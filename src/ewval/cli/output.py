@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ewval.cli.tables import draw_table, terminal_width
+
 
 def message(text: str) -> None:
     """Write one message to stderr, in ASCII so that no console fails on it."""
@@ -51,19 +53,9 @@ class Output:
         sys.stdout.flush()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-        """Draw a table on stdout; numbers stand right-aligned."""
-        from rich.box import ASCII2
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title=title or None, box=ASCII2, title_justify="left")
-        rows = [list(row) for row in rows]
-        for index, name in enumerate(columns):
-            numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-            table.add_column(name, justify="right" if numeric else "left")
-        for row in rows:
-            table.add_row(*(str(cell) for cell in row))
-        Console(file=sys.stdout, highlight=False).print(table)
+        """Draw a table on stdout; numbers stand right-aligned, and what is too narrow for it gets a record a row."""
+        for line in draw_table(columns, rows, title=title, width=terminal_width()):
+            self.line(line)
 
     def note(self, text: str) -> None:
         """Say something on stderr that a quiet run leaves out."""

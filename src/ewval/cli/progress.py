@@ -39,14 +39,19 @@ def _rich_progress() -> "RichProgress":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
+
+    def text(form: str) -> TextColumn:
+        # Where the terminal is too narrow, cut: an ellipsis is not in every encoding.
+        return TextColumn(form, table_column=Column(no_wrap=True, overflow="crop"))
 
     return RichProgress(
-        TextColumn("{task.description}"),
+        text("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]} {task.fields[rate]}"),
+        text("{task.fields[unit]} {task.fields[rate]}"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        text("{task.fields[note]}"),
         console=Console(stderr=True, soft_wrap=True),
         transient=True,
         # Results that go to the same terminal have to pass above the bars; those that go elsewhere must stay there.

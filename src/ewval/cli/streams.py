@@ -5,6 +5,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ewval.cli.tables import is_sensible_width
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -12,11 +14,13 @@ STDIN, STDOUT, STDERR = range(3)
 
 
 def guard_streams() -> None:
-    """Give the process three standard streams that writing to never fails for want of a reader.
+    """Give the process three standard streams that writing to never fails for want of a reader or of a character.
 
     A descriptor that is closed is held by the null device: else a data file would get its number, and a library that
     writes a warning would write into that file.
     """
+    if not is_sensible_width(os.environ.get("COLUMNS", "")):
+        os.environ.pop("COLUMNS", None)  # libraries that draw would take it at its word
     for number in (STDIN, STDOUT, STDERR):
         _hold(number)
     sys.stdout = _guarded(STDOUT, sys.stdout)
