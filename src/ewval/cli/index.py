@@ -36,6 +36,9 @@ def index(
     cell: Annotated[list[str] | None, typer.Option(help="Only this cell; repeatable.", metavar="ID")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the selection as a new data folder.", metavar="DIR")] = None,
     skip_volumes: Annotated[bool, typer.Option("--skip-volumes", help="Do not check the packed volumes.")] = False,
+    reviews: Annotated[
+        bool, typer.Option("--reviews", help="Final answers of `ewval review` replace the players'.")
+    ] = False,
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,6 +65,7 @@ def index(
         out=None if out is None else data_folder(out).root,
         check_volumes=not skip_volumes,
         workers=workers,
+        reviews=reviews,
     )
     if hold_nothing(cells):
         output.nothing_to_do("the list holds no cell ids")
@@ -90,6 +94,8 @@ def _show(output: Output, summary: "IndexSummary") -> None:
 
 def _notes(summary: "IndexSummary") -> list[str]:
     split, notes = summary.split, []
+    if len(split.reviewed):
+        notes.append(f"{len(split.reviewed)} answers are reviewers', all others the players'")
     if split.fallback:
         notes.append(
             f"the volumes are too few or too close for --split {split.rule}: split by {split.fallback} instead, so "

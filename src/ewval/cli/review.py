@@ -128,8 +128,8 @@ def _asker(model: str | None) -> "Asker":
 
 
 def _export(output: Output, folder: DataFolder, *, who: str | None, task_data: Path | None) -> None:
-    from ewval.core.ledger.reviews import ReviewStore
-    from ewval.core.review.export import answers_of, export_lines, task_data_of
+    from ewval.core.ledger.reviews import ReviewStore, answers_of
+    from ewval.core.review.export import export_lines, task_data_of
     from ewval.core.review.listing import parents_of
     from ewval.core.storage.files import write_atomically
 

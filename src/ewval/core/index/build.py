@@ -12,6 +12,7 @@ from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.index.assignment import Fractions
 from ewval.core.index.exclusions import Facts, Flags, count_first, reasons_before_decoding, reasons_of_volumes
+from ewval.core.index.reviewed import read_answers, with_reviews
 from ewval.core.index.rules import Kept, SplitRule, split_by_fold, split_by_rule
 from ewval.core.index.source import read_source
 from ewval.core.index.split import Split, split_path, write_split
@@ -42,6 +43,7 @@ class IndexRequest:
         out: Where a subset folder is written; None indexes the folder itself.
         check_volumes: Whether tasks are held against their packed volumes.
         workers: Threads that decode volumes.
+        reviews: Whether final answers of `ewval review` stand in place of the players'.
 
     Raises:
         UsageError: A value that makes no sense.
@@ -59,6 +61,7 @@ class IndexRequest:
     out: Path | None = None
     check_volumes: bool = True
     workers: int | None = None
+    reviews: bool = False
 
     def __post_init__(self) -> None:
         SplitRule(self.split)
@@ -102,16 +105,19 @@ def index(request: IndexRequest, *, progress: Progress = SILENT) -> IndexSummary
         DamagedError: The ledger or a JSON file does not hold what it should.
         UsageError: Something that cannot be had from this folder.
     """
-    began = time.monotonic()
+    began, is_copy = time.monotonic(), request.out is not None
+    answers = read_answers(request.folder.reviews) if request.reviews else {}
     if request.out is not None:
         copy_subset(request.folder, DataFolder(request.out), cells=request.cells)
         request = replace(request, folder=DataFolder(request.out), out=None, cells=None)
     source = read_source(request.folder, rule=request.consensus)
+    source, reviewed = with_reviews(source, answers, keeps_files=is_copy)
     table = source.table
     reasons = _reasons_of_tasks(request, table, source.facts)
     presence = _look_into_volumes(request, table, reasons, progress)
     reasons |= reasons_of_volumes(table, presence) if presence else {"empty_seed": table.seeds.lengths == 0}
     splits = _splits(replace(request, consensus=source.rule), table, reasons, incomplete=source.incomplete)
+    splits = [_naming(split, reviewed) for split in splits]
     return IndexSummary(
         split=splits[0],
         damaged=presence.damaged() if presence else {},
@@ -155,6 +161,12 @@ def _splits(request: IndexRequest, table: TaskTable, reasons: dict[str, Flags], 
     if request.folds is not None:
         splits += split_by_fold(tasks, request.folds, fractions=request.fractions, seed=request.seed)
     return splits
+
+
+def _naming(split: Split, reviewed: Int64s) -> Split:
+    """Return the split with the tasks named whose answers are reviewers'."""
+    used = np.intersect1d(reviewed, np.concatenate([split.side("all"), split.gap]))
+    return replace(split, reviewed=used, counts={**split.counts, "reviewed": len(used)}) if len(reviewed) else split
 
 
 def _why_none(counts: Mapping[str, int]) -> str:

@@ -36,6 +36,7 @@ class Split:
         consensus: The consensus rule of the answers.
         fallback: The rule that was used instead, None where `rule` was.
         counts: Tasks by side, dropped ones by reason, and what else was counted.
+        reviewed: int64, tasks whose answer is a reviewer's, not the players'.
     """
 
     train: Int64s
@@ -47,6 +48,7 @@ class Split:
     consensus: str = "rule"
     fallback: str | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
+    reviewed: Int64s = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def side(self, name: str) -> Int64s:
         """Return the tasks of a side; `all` stands for train, val and test together.
@@ -78,6 +80,8 @@ def write_split(split: Split, folder: DataFolder, *, fold: int | None = None) ->
         "fallback": split.fallback,
     }
     document |= {side: split.side(side).tolist() for side in SIDES} | {"counts": dict(split.counts)}
+    if len(split.reviewed):
+        document["reviewed"] = split.reviewed.tolist()
     write_atomically(split_path(folder, fold=fold), orjson.dumps(document))
 
 
@@ -95,6 +99,7 @@ def read_split(folder: DataFolder, *, fold: int | None = None) -> Split:
             raise ValueError("not a split")
         sides: dict[str, Any] = {side: _ids(document.get(side, [])) for side in SIDES}
         rest: dict[str, Any] = {key: document[key] for key in DESCRIPTION if key in document}
+        rest["reviewed"] = _ids(document.get("reviewed", []))
     except FileNotFoundError as error:
         raise MissingError(str(path), hint="`ewval index` makes it") from error
     except (TypeError, ValueError) as error:

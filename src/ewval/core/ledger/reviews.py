@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ewval.core.errors import DamagedError, MissingError, UsageError
 
-__all__ = ["DECISIONS", "ENDS", "Rank", "Review", "ReviewStore", "Settled", "Stroke", "replay"]
+__all__ = ["DECISIONS", "ENDS", "Rank", "Review", "ReviewStore", "Settled", "Stroke", "answers_of", "replay"]
 
 State = Literal["open", "final", "skipped"]
 Kind = Literal["yes", "no", "undo", "accept", "skip"]
@@ -129,6 +129,15 @@ def replay(strokes: Iterable[Stroke]) -> Settled:
     latest = {stroke.segment: stroke.kind for stroke in standing if stroke.segment is not None}
     sides = (frozenset(segment for segment, kind in latest.items() if kind == side) for side in DECISIONS)
     return Settled(*sides)
+
+
+def answers_of(reviews: Iterable[Review]) -> dict[int, Review]:
+    """Return the answer to each task, the latest final one where several people gave one."""
+    latest: dict[int, Review] = {}
+    for review in reviews:
+        if review.state == "final" and (review.task not in latest or review.at >= latest[review.task].at):
+            latest[review.task] = review
+    return latest
 
 
 class ReviewStore:

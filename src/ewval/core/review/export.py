@@ -5,7 +5,7 @@ from typing import Any
 
 from ewval.core.ledger.reviews import Review
 
-__all__ = ["answers_of", "export_lines", "task_data_of"]
+__all__ = ["export_lines", "task_data_of"]
 
 
 def export_lines(reviews: Iterable[Review]) -> Iterator[dict[str, Any]]:
@@ -22,15 +22,6 @@ def export_lines(reviews: Iterable[Review]) -> Iterator[dict[str, Any]]:
             "seconds": review.seconds,
             "model": review.model,
         }
-
-
-def answers_of(reviews: Iterable[Review]) -> dict[int, Review]:
-    """Return the answer to each task, the latest final one where several people gave one."""
-    latest: dict[int, Review] = {}
-    for review in reviews:
-        if review.state == "final" and (review.task not in latest or review.at >= latest[review.task].at):
-            latest[review.task] = review
-    return latest
 
 
 def task_data_of(answers: Mapping[int, Review], parents: Mapping[int, int | None]) -> dict[str, Any]:
