@@ -1,7 +1,27 @@
 """`python -m ewval`, `torchrun -m ewval` and the `ewval` console script start here."""
 
-from ewval.cli.app import app
-from ewval.cli.streams import guard_streams
+import os
+import sys
+
+
+def _leave_working_folder() -> None:
+    """Take no module from the working folder, here or in a process that is started from here.
+
+    `python -m` looks there first, and so would our workers: a file such as socket.py would run in each of them.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        here = os.getcwd()  # noqa: PTH109 - pathlib itself might come from there
+    except OSError:  # it was deleted
+        here = ""
+    if __file__.rsplit(os.sep, 2)[0] != here:  # unless it is where we are ourselves
+        sys.path[:] = [place for place in sys.path if place not in ("", here)]
+
+
+_leave_working_folder()
+
+from ewval.cli.app import app  # noqa: E402 - what it imports must not come from there
+from ewval.cli.streams import guard_streams  # noqa: E402 - as above
 
 
 def main() -> None:

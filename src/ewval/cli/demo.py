@@ -4,8 +4,6 @@ import json as json_
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +16,7 @@ from ewval.cli.progress import progress_bar
 from ewval.core.constants import DEFAULT_DATA, ENV_API, ENV_DEBUG, ENV_TOKEN, ENV_TOKEN_SEED_SYSTEM
 from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
-from ewval.core.storage.files import write_atomically
+from ewval.core.storage.files import make_folder, write_atomically, writing
 
 if TYPE_CHECKING:
     from ewval.core.sim.server import WireServer
@@ -61,8 +59,8 @@ def _claim(out: Path) -> tuple[int, int]:
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is not a folder")
-    with _writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        make_folder(out)
         if not (out / MARKER).is_file():
             if any(out.iterdir()):
                 raise UsageError(f"--out {out} holds other things than a demo; choose a new or an empty folder")
@@ -73,15 +71,6 @@ def _claim(out: Path) -> tuple[int, int]:
         return int(ports[0]), int(ports[1])
     except (ValueError, AttributeError, LookupError, TypeError) as error:
         raise UsageError(f"{out / MARKER} is damaged; delete it or choose another --out") from error
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Turn what hinders writing into `out` (rights, a full disk) into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be written: {error.strerror}; choose another folder") from error
 
 
 def _remember(out: Path, server: "WireServer") -> None:
@@ -99,7 +88,7 @@ def _world(out: Path, *, small: bool, quiet: bool) -> Path:
     if not (folder / REGISTRY).is_file():
         with progress_bar("generate a world", quiet=quiet) as progress:
             world = generate_world(TINY if small else WorldSpec(), progress=progress)
-        with progress_bar("write it", quiet=quiet) as progress, _writing(out):
+        with progress_bar("write it", quiet=quiet) as progress, writing(out):
             write_world(world, folder, progress=progress)
     return folder
 
@@ -142,7 +131,7 @@ class Shell:
             for name, value in os.environ.items()
             if name == ENV_DEBUG or not (name.startswith("EWVAL_") or name == ENV_TOKEN_SEED_SYSTEM)
         }
-        return kept | {ENV_API: self.api, ENV_TOKEN: TOKEN}
+        return kept | {ENV_API: self.api, ENV_TOKEN: TOKEN, "PYTHONSAFEPATH": "1"}
 
 
 def _has_failed_guard(scores: Path) -> bool:

@@ -74,6 +74,16 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         "the last good checkpoint is kept; begin another --run with a lower --learning-rate",
     ),
     (errors.WorkerDiedError, Exit.UNEXPECTED, "run the same command again with fewer --workers"),
+    (
+        errors.DiskFullError,
+        Exit.USAGE,
+        "then run the same command again; what is complete is kept",
+    ),
+    (
+        errors.WriteError,
+        Exit.USAGE,
+        "make it writable or choose another folder, then run the same command again; what is complete is kept",
+    ),
     (errors.ConsentError, Exit.USAGE, "`ewval fetch` shows which with --dry-run, and makes them with --yes"),
     (errors.UsageError, Exit.USAGE, ""),
     (errors.SettingError, Exit.USAGE, ""),

@@ -1,13 +1,12 @@
-"""Coroutines run to their end, and the threads and the process that work for them."""
+"""Coroutines run to their end, and the threads that work for them."""
 
 import asyncio
 import os
 import signal
 import threading
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -60,17 +59,3 @@ def threads(count: int) -> Iterator[Executor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def one_process() -> Iterator[Executor]:
-    """A process for heavy work, which an interrupt reaches only through us."""
-    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,6 +4,8 @@
     ├── UsageError             nonsense asked for: an option value, a configuration file
     ├── SettingError           a value of one setting that makes no sense
     ├── RecipeError            a training recipe with a key or value that makes no sense
+    ├── WriteError             a file that cannot be written
+    │   └── DiskFullError      for want of room
     ├── ConsentError           more requests than may be made without being told to
     ├── CredentialError        token missing or refused
     │   ├── TokenMissingError
@@ -73,6 +75,27 @@ class RecipeError(EwvalError):
 
     def __str__(self) -> str:
         return ": ".join(part for part in (f"recipe {self.recipe}", self.key, self.problem) if part)
+
+
+@dataclass(eq=False)
+class WriteError(EwvalError):
+    """A file that cannot be written: no permission, a read-only file system, something in its way."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"cannot write {self.path}: {self.reason}"
+
+
+@dataclass(eq=False)
+class DiskFullError(WriteError):
+    """There is no room for a file, on the disk or in the quota; `place` is the top of its file system."""
+
+    place: str
+
+    def __str__(self) -> str:
+        return f"cannot write {self.path}: {self.reason}; free some room in {self.place}"
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
@@ -26,11 +27,14 @@ from ewval.core.progress import Progress
 
 Result = TypeVar("Result")
 
+_log = logging.getLogger(__name__)
+
 QUEUED_PER_WORKER = 4
 """Calls handed over per worker: none waits for work, and an interrupt has little to cancel."""
 SCHEDULER_TIMEOUT_S = 10
 DASK_WINDOW = 1024
 """Calls handed to a cluster at a time; its size may change while it works."""
+SAFE_PATH_VARIABLE = "PYTHONSAFEPATH"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -133,23 +137,49 @@ def available_cores() -> int:
 
 @contextmanager
 def process_pool(count: int) -> Iterator[Executor]:
-    """Yield a pool of `count` fresh processes of one thread each; what has not begun at the end is cancelled."""
-    with _one_thread():
-        pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_worker)
+    """Yield a pool of `count` fresh processes of one thread each; what has not begun at the end is cancelled.
+
+    They end with this process, however that ends. Where the system has no room for what processes share, such as a
+    read-only /dev/shm, that is said and this process does the work.
+    """
+    with _environment_of_workers():
+        pool = _pool(count)
         try:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
 
 
+def _pool(count: int) -> Executor:
+    if not can_share():
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_worker)
+
+
+def can_share() -> bool:
+    """Whether processes can share what they need to work together; where they cannot, that is said."""
+    try:
+        get_context("spawn").Lock()
+    except (OSError, ImportError, NotImplementedError) as error:
+        _log.warning("no worker processes can be started (%s); one process does the work", error)
+        return False
+    return True
+
+
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let the processes that are spawned meanwhile run one thread each: the pool itself uses the cores."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+def _environment_of_workers() -> Iterator[None]:
+    """Let processes that are spawned meanwhile run one thread each, and take no module from the working folder.
+
+    The pool itself uses the cores. A file that is named as a module and lies where a user happens to work must not run.
+    """
+    wanted = dict.fromkeys(THREAD_VARIABLES, "1") | {SAFE_PATH_VARIABLE: "1"}
+    before, path = {name: os.environ.get(name) for name in wanted}, sys.path[:]
+    os.environ.update(wanted)
+    sys.path[:] = [place for place in path if place]  # an interpreter's prompt has "", the working folder
     try:
         yield
     finally:
+        sys.path[:] = path
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

@@ -18,7 +18,7 @@ from ewval.core.eyewire.host import Host
 from ewval.core.eyewire.records import Bounds
 from ewval.core.folder import DataFolder
 from ewval.core.progress import SILENT, Progress
-from ewval.core.storage.files import write_atomically
+from ewval.core.storage.files import sweep, write_atomically
 from ewval.core.volumes.checks import check_metadata, check_segmentation, check_tile, metadata_bounds
 
 SEGMENTATION, METADATA = "segmentation.lzma", "metadata.json"
@@ -184,7 +184,10 @@ async def _all(*work: Awaitable[None]) -> None:
 
 
 def discard(raw: Path) -> None:
-    """Delete the raw files of a volume, those that only we write."""
+    """Delete the raw files of a volume, those that only we write; of a link to a folder elsewhere the link alone."""
+    if raw.is_symlink():
+        raw.unlink()
+        return
     for name in FILES:
         (raw / name).unlink(missing_ok=True)
     for folder in (raw / "jpg", raw):
@@ -207,8 +210,8 @@ def _survey(raw: Path) -> set[str]:
     """Return the names of the files that are there and whole; clear away what a killed run left."""
     if not raw.is_dir():
         return set()
-    for leftover in (*raw.glob(".*.incomplete"), *raw.glob("jpg/.*.incomplete")):
-        leftover.unlink(missing_ok=True)
+    for folder in (raw, raw / "jpg"):
+        sweep(folder)
     return {name for name in FILES if _is_good(raw / name, name)}
 
 
@@ -225,10 +228,7 @@ def _is_good(path: Path, name: str) -> bool:
 
 def _store(path: Path, content: bytes, check: Check) -> None:
     check(content, what=str(path))
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    write_atomically(path, content)
 
 
 def _read_bounds(raw: Path) -> Bounds | None:

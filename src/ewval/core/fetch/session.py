@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
-from ewval.core.coroutines import one_process, threads, together
+from ewval.core.coroutines import threads, together
 from ewval.core.errors import EwvalError
 from ewval.core.eyewire.client import CONNECTIONS, EyewireClient
 from ewval.core.eyewire.host import Host, HostOptions, user_agent
@@ -21,6 +21,7 @@ from ewval.core.fetch.volume_queue import VolumeQueue, is_there
 from ewval.core.ledger.ledger import Ledger
 from ewval.core.progress import Progress
 from ewval.core.version import __version__
+from ewval.core.workers import process_pool
 
 BUCKET_CONNECTIONS = 32
 FILE_THREADS = 4
@@ -101,7 +102,7 @@ class Course:
             downloader,
             books,
             folder=request.folder,
-            packer=stack.enter_context(one_process()) if request.pack else None,
+            packer=stack.enter_context(process_pool(1)) if request.pack else None,
             graph=request.graph,
             drop_raw=request.drop_raw,
             progress=self._files,

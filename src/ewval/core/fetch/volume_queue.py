@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 
-from ewval.core.errors import ConsentError, EwvalError, MissingError, UsageError, WorkerDiedError
+from ewval.core.errors import ConsentError, EwvalError, MissingError, UsageError, WorkerDiedError, WriteError
 from ewval.core.eyewire.records import Bounds
 from ewval.core.fetch.ancestors import Books
 from ewval.core.fetch.budget import Budget
@@ -148,7 +148,7 @@ class VolumeQueue:
             self.done += 1
         except Unwanted as reason:
             await self._books.run(ledger.mark_volume, volume, "absent", reason=NO_OVERLAP, bounds=reason.bounds)
-        except (UsageError, ConsentError, WorkerDiedError):  # not this volume's fault: everything stops
+        except (UsageError, WriteError, ConsentError, WorkerDiedError):  # not this volume's fault: everything stops
             raise
         except EwvalError as error:
             await self._fail(volume, error, wanted=row.wanted)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, WriteError
 from ewval.core.forest.boosting import Forest
 from ewval.core.storage.arrays import read_arrays, write_arrays
 
@@ -32,7 +32,7 @@ def judged(forest: Forest, evidence: NDArray[np.float32], *, kept: Path | None) 
     found = _read(kept, key)
     if found is None:
         found = forest.log_odds(evidence)
-        with suppress(OSError):
+        with suppress(WriteError):
             write_arrays(kept, {"key": np.array(key), "log_odds": found})
     return found
 

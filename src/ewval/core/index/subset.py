@@ -1,5 +1,6 @@
 """A data folder of chosen cells, made from another one."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -12,7 +13,7 @@ from ewval.core.errors import DamagedError
 from ewval.core.folder import DataFolder
 from ewval.core.index.source import add_rows, read_source, take_rows
 from ewval.core.ledger.ledger import Ledger
-from ewval.core.storage.files import replacing
+from ewval.core.storage.files import make_folder, replacing, writing
 from ewval.core.tasks.consensus import ConsensusRule
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import NONE, TaskTable, files_of
@@ -33,7 +34,8 @@ def copy_subset(source: DataFolder, target: DataFolder, *, cells: tuple[int, ...
     table = read_source(source, rule=ConsensusRule("all")).table
     chosen = np.ones(len(table), dtype=bool) if cells is None else table.in_cells(cells)
     lineage = with_ancestors(table, chosen)
-    target.root.mkdir(parents=True, exist_ok=True)
+    with writing(target.root):
+        make_folder(target.root)
     for volume in np.unique(table.volume[lineage]).tolist():
         for there, here in ((source.image, target.image), (source.segmentation, target.segmentation)):
             _link(there(volume), here(volume))
@@ -58,7 +60,8 @@ def with_ancestors(table: TaskTable, chosen: npt.NDArray[np.bool_]) -> npt.NDArr
 def _link(source: Path, target: Path) -> None:
     if target.exists() or not source.is_file():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with writing(target.parent):
+        make_folder(target.parent)
     try:
         target.hardlink_to(source)
     except OSError:  # another file system, or one without links
@@ -83,7 +86,7 @@ def _copy_ledger(source: Path, target: Path, *, tasks: Int64s, wanted: Int64s) -
     """Copy the rows of `tasks` with their cells and volumes; those not in `wanted` are there as ancestors only."""
     with closing(Ledger(target)) as ledger:
         try:
-            ledger.connection.execute("ATTACH ? AS source", (str(source),))
+            ledger.connection.execute("ATTACH CAST(? AS TEXT) AS source", (os.fsencode(source),))
             ledger.connection.execute("CREATE TEMP TABLE chosen(id INTEGER PRIMARY KEY, wanted INTEGER NOT NULL)")
             with ledger.connection:
                 rows = zip(tasks.tolist(), np.isin(tasks, wanted).tolist(), strict=True)

@@ -4,6 +4,7 @@ Readers may use SQL on the tables of `SCHEMA`; lists of segment ids are blobs of
 order. A row says `done` only when what it stands for is complete on disk.
 """
 
+import errno
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +12,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 from ewval.core.errors import DamagedError, MissingError, UsageError
 from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
+from ewval.core.ledger.connection import connect, connect_read_only
 from ewval.core.ledger.rows import box, read_aggregate, read_bounds, read_task, task_row
 from ewval.core.ledger.schema import (
     AGGREGATE_COLUMNS,
@@ -25,6 +26,9 @@ from ewval.core.ledger.schema import (
     TASK_COLUMNS,
     WANT_VOLUME,
 )
+from ewval.core.storage.files import make_folder, share, write_error, writing
+
+ERRNO_OF = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}
 
 State = Literal["new", "done", "absent", "failed"]
 
@@ -48,16 +52,19 @@ class Ledger:
 
     Raises:
         DamagedError: The file is not a ledger.
-        UsageError: It cannot be opened or written.
+        UsageError: It cannot be opened.
+        WriteError: It cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        with writing(path):
+            make_folder(path.parent)
+            if not path.exists():  # the side files of the log take its permissions
+                path.touch()
+                share(path)
         with _translated(path):
-            self.connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
-            self.connection.execute("PRAGMA journal_mode = WAL")
-            self.connection.execute("PRAGMA synchronous = NORMAL")
+            self.connection = connect(path)
             self._check_format()
             self.connection.executescript(SCHEMA)
             self.connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -75,7 +82,7 @@ class Ledger:
         ledger = cls.__new__(cls)
         ledger.path = path
         with _translated(path):
-            ledger.connection = _connect_read_only(path)
+            ledger.connection = connect_read_only(path)
             ledger._check_format()
             ledger.connection.execute("SELECT count(*) FROM cells").fetchone()
         return ledger
@@ -274,7 +281,7 @@ class Ledger:
         """All or nothing of what the block writes.
 
         Raises:
-            UsageError: The file cannot be written.
+            WriteError: The file cannot be written.
         """
         with _translated(self.path), self.connection as connection:
             yield connection
@@ -295,21 +302,9 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:  # locked, full, read-only: the file itself may be fine
+        number = ERRNO_OF.get(error.sqlite_errorcode & 0xFF)
+        if number is not None:
+            raise write_error(path, OSError(number, str(error))) from error
         raise UsageError(f"cannot use {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise DamagedError(str(path), str(error)) from error
-
-
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """Open for queries alone; with write permission where there is some, so that the last to leave can tidy up."""
-    name = quote(str(path.resolve()))
-    for mode in ("mode=rw", "mode=ro"):
-        try:
-            connection = sqlite3.connect(f"file:{name}?{mode}", uri=True, check_same_thread=False, timeout=30)
-            connection.execute("PRAGMA query_only = 1")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
-            continue
-        return connection
-    # A folder without write permission has no room for the side files of WAL.
-    return sqlite3.connect(f"file:{name}?immutable=1", uri=True, check_same_thread=False)

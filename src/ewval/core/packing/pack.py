@@ -1,8 +1,8 @@
 """Raw volumes to packed ones and their segment graphs: one volume is one call, run by any executor."""
 
-import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.graph.graph import build_graph, has_graph, load_graph, save_graph
 from ewval.core.progress import SILENT, Progress
-from ewval.core.storage.files import replacing
+from ewval.core.storage.files import remove_folder, replacing, sweep, writing
 from ewval.core.volumes.codec import encode
 from ewval.core.volumes.downsample import check_factor, downsample_image, downsample_labels
 from ewval.core.volumes.raw import read_image, read_segmentation
@@ -184,7 +184,7 @@ class _Raw:
 
 
 def _measure(path: Path, raw: _Raw) -> int:
-    _sweep(path.parent, what=path.name)
+    sweep(path.parent, path.name)
     save_graph(path, build_graph(raw.image, raw.labels))
     return path.stat().st_size
 
@@ -198,8 +198,8 @@ def _pack(folder: DataFolder, raw: _Raw, *, factor: int) -> int:
 
 def _write(folder: DataFolder, volume: int, *, image: bytes, segmentation: bytes) -> None:
     """Write both files; the segmentation appears last, and a volume counts as packed only with both."""
-    _sweep(folder.image(volume).parent)
-    _sweep(folder.segmentation(volume).parent)
+    sweep(folder.image(volume).parent)
+    sweep(folder.segmentation(volume).parent)
     with (
         replacing(folder.segmentation(volume)) as segmentation_path,
         replacing(folder.image(volume)) as image_path,
@@ -208,26 +208,27 @@ def _write(folder: DataFolder, volume: int, *, image: bytes, segmentation: bytes
         image_path.write_bytes(image)
 
 
-def _sweep(parent: Path, *, what: str = "*") -> None:
-    """Remove what a killed run left half-written of the files named `what`."""
-    for leftover in parent.glob(f".{what}.*.incomplete"):
-        leftover.unlink(missing_ok=True)
-
-
 def _drop(raw: Path) -> None:
-    """Delete a raw volume; the rename first, so that a crash leaves no raw volume with files missing."""
-    if not raw.is_dir():
-        return
+    """Delete a raw volume; the rename first, so that a crash leaves no raw volume with files missing.
+
+    Of a link to a folder elsewhere the link alone goes.
+    """
     dropped = raw.with_name(f".{raw.name}.dropped")
-    shutil.rmtree(dropped, ignore_errors=True)
-    raw.rename(dropped)
-    shutil.rmtree(dropped)
+    with writing(raw):
+        remove_folder(dropped)
+        if raw.is_symlink():
+            raw.unlink(missing_ok=True)
+            return
+        with suppress(FileNotFoundError):  # another process drops it as well
+            raw.rename(dropped)
+        remove_folder(dropped)
 
 
 def _sweep_dropped(folder: DataFolder) -> None:
     """Delete what a run that was killed while deleting has left."""
     for leftover in folder.raw(0).parent.glob(".*.dropped"):
-        shutil.rmtree(leftover)
+        with writing(leftover):
+            remove_folder(leftover)
 
 
 def _check_factor(folder: DataFolder, *, factor: int) -> None:

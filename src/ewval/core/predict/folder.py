@@ -38,7 +38,8 @@ class AnswerFolder:
         made_with: What decides the answers; a folder made with something else is refused.
 
     Raises:
-        UsageError: The folder holds answers that were made with something else, or cannot be written to.
+        UsageError: The folder holds answers that were made with something else.
+        WriteError: It cannot be written to.
         DamagedError: Its run.json cannot be read.
     """
 
@@ -49,10 +50,7 @@ class AnswerFolder:
         if path.is_file() and (found := _read_json(path)) != wanted:
             changed = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key])) or "options"
             raise UsageError(f"{root} holds answers made with another {changed}; choose another --out or delete it")
-        try:
-            write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
-        except OSError as error:
-            raise UsageError(f"--out {root} cannot be written to: {error.strerror}") from error
+        write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
 
     def is_finished(self, task: int) -> bool:
         """Whether all files of `task` are there."""
@@ -98,7 +96,6 @@ class AnswerFolder:
             labels: The segmentation at full resolution, where at hand.
         """
         folder = self.root / str(answer.task)
-        folder.mkdir(parents=True, exist_ok=True)
         full = packed[1] if labels is None else labels
         dz, dy, dx = (size * CUBE_EDGE / full.shape[0] for size in VOXEL_SIZE_NM)
         write_arrays(folder / "masks.npz", _masks(answer, packed[1]), compressed=True)

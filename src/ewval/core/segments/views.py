@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import FACTOR, SEGMENT_ID_COUNT
-from ewval.core.errors import DamagedError, MissingError
+from ewval.core.errors import DamagedError, MissingError, WriteError
 from ewval.core.folder import DataFolder
 from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_graph
 from ewval.core.segments.verdicts import touching_pairs, unpack_pairs
@@ -143,7 +143,7 @@ class VolumeSource:
         if image is None or labels is None:
             return None
         graph = build_graph(image, labels)
-        with suppress(OSError):  # a folder that cannot be written to is still good for reading
+        with suppress(WriteError):  # a folder that cannot be written to is still good for reading
             save_graph(path, graph)
         return GraphView(graph, "full", 1, judged)
 

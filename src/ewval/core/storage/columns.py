@@ -26,7 +26,7 @@ def write_columns(path: Path, columns: Columns, *, stamp: object) -> None:
     """Write `columns` to `path`, whole or not at all.
 
     Raises:
-        OSError: The folder cannot be written.
+        WriteError: The folder cannot be written.
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in columns.items()}
     header = _header(arrays, stamp=stamp)

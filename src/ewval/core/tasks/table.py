@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ewval.core.errors import DamagedError, MissingError
+from ewval.core.errors import DamagedError, MissingError, WriteError
 from ewval.core.eyewire.records import AggregateRecord, TaskRecord
 from ewval.core.folder import DataFolder
 from ewval.core.storage.columns import Columns, file_stamp, map_columns, write_columns
@@ -268,7 +268,7 @@ def store_table(table: TaskTable, folder: DataFolder) -> TaskTable:
     path, stamp = cache_path(folder), _stamp(folder)
     try:
         write_columns(path, _to_columns(table), stamp=stamp)
-    except OSError as error:
+    except WriteError as error:
         _LOG.info("no table cache in %s: %s", folder.root, error)
         return table
     columns = map_columns(path, stamp=stamp)

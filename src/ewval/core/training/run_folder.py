@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ewval.core.errors import DamagedError, UsageError
-from ewval.core.storage.files import write_atomically
+from ewval.core.storage.files import write_atomically, writing
 from ewval.core.version import __version__
 
 FREE_TO_CHANGE = frozenset({"epochs", "steps", "device", "workers", "patience", "parts", "recompute", "tensorboard"})
@@ -111,16 +111,19 @@ class MetricsLog:
         kept = [line for line in read_metrics(path) if line["step"] < step]
         if path.exists():
             write_atomically(path, "".join(_line(line) for line in kept).encode())
-        self._stream = path.open("a")
+        with writing(path):
+            self._stream = path.open("a")
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Append one line."""
-        self._stream.write(_line(values))
-        self._stream.flush()
+        with writing(self.path):
+            self._stream.write(_line(values))
+            self._stream.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        with writing(self.path):
+            self._stream.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

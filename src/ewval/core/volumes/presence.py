@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, WriteError
 from ewval.core.folder import DataFolder
 from ewval.core.progress import Progress
 from ewval.core.storage.columns import Columns, map_columns, write_columns
@@ -151,5 +151,5 @@ def _remember(folder: DataFolder, volumes: Int64s, stamps: Int64s, found: dict[i
     }
     try:
         write_columns(_cache(folder), columns, stamp=None)
-    except OSError as error:
+    except WriteError as error:
         _LOG.info("no volume cache in %s: %s", folder.root, error)

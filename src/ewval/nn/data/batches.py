@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ewval.core.errors import UsageError
 from ewval.core.tasks.samples import Sample, SampleBuilder
+from ewval.core.workers import can_share
 
 Int64s = npt.NDArray[np.int64]
 
@@ -291,6 +292,7 @@ def _deal(streams: list[Int64s], size: int) -> list[list[int]]:
 
 def make_loader(dataset: Samples, sampler: VolumeSampler, *, workers: int = 0, pin: bool = False) -> DataLoader[Batch]:
     """Return batches in the sampler's order; workers live as long as the loader and keep their decoded volumes."""
+    workers = workers if workers and can_share() else 0
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # the loader yields what `collate` returns
         batch_sampler=sampler,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ewval.core.errors import DivergedError
 from ewval.core.models.card import ModelCard
 from ewval.core.progress import SILENT, Progress
+from ewval.core.storage.files import make_folder, writing
 from ewval.core.training.interrupt import StopRequest
 from ewval.core.training.run_folder import MetricsLog, RunFolder, read_metrics
 from ewval.nn.data.batches import Batch
@@ -134,7 +135,8 @@ class Fit:
             return self._summary("nothing")
         self.progress.start(total - self.position.step, unit="steps")
         if self.trainer.team.is_first:
-            self.folder.root.mkdir(parents=True, exist_ok=True)
+            with writing(self.folder.root):
+                make_folder(self.folder.root)
         log = self._open_log()
         try:
             with StopRequest() as stop:

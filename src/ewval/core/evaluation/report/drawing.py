@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ewval.core.storage.files import make_folder, writing
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -95,6 +97,7 @@ class Rendered:
 
     def save(self, folder: Path) -> None:
         """Write both forms; until identity.json stands beside them they are drawn anew, so nothing is synced here."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{self.name}.svg").write_bytes(self.svg)
-        (folder / f"{self.name}.png").write_bytes(self.png)
+        for path, content in ((folder / f"{self.name}.svg", self.svg), (folder / f"{self.name}.png", self.png)):
+            with writing(path):
+                make_folder(folder)
+                path.write_bytes(content)
