@@ -64,13 +64,13 @@ def finish(run: Run, *, progress: Progress = SILENT) -> dict[str, Any]:
     progress.note("guards")
     guards = check_guards(run, totals[run.panel.main])
     document = metrics_document(run, totals, guards) | {"failed": [{"id": i, "reason": r} for i, r in failed]}
-    if run.request.report:
-        progress.note("report")
-        write_report(run, totals, document)
     write_atomically(run.out / "metrics.json", json.dumps(document, indent=1, allow_nan=False).encode())
     if failed:
         write_atomically(run.out / "failed.txt", "".join(f"{i} # {reason}\n" for i, reason in failed).encode())
-    else:
+    if run.request.report:  # after the results: no picture may cost them
+        progress.note("report")
+        write_report(run, totals, document)
+    if not failed:
         (run.out / "failed.txt").unlink(missing_ok=True)
         write_atomically(run.out / "identity.json", json.dumps(run.identity).encode())
         run.parts.remove()

@@ -4,18 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ewval.core.show.figures import new_figure
 from ewval.core.storage.files import replacing
 
 
 def draw_curves(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Draw the loss of the steps and what each epoch's validation found, as a PNG at `path`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     steps = [line for line in lines if line["kind"] == "step"]
     epochs = [line for line in lines if line["kind"] == "epoch" and line["val_loss"] is not None]
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(figsize=(9, 4), layout="constrained")
     losses, quality = figure.subplots(1, 2)
     losses.plot([line["step"] for line in steps], [line["loss"] for line in steps], lw=0.8, label="training step")
     losses.plot([line["step"] for line in epochs], [line["val_loss"] for line in epochs], "o-", label="validation")

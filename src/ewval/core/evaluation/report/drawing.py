@@ -1,4 +1,4 @@
-"""How every plot looks, and how it becomes SVG and PNG; matplotlib is loaded here and nowhere else in evaluation."""
+"""How every plot looks, and how it becomes SVG and PNG."""
 
 import io
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ewval.core.show.figures import load_matplotlib, new_figure
 from ewval.core.storage.files import make_folder, writing
 
 if TYPE_CHECKING:
@@ -58,21 +59,15 @@ class Plot:
 
     def render(self) -> "Rendered":
         """Return the plot as SVG, the same bytes each time, and as PNG."""
-        import matplotlib as mpl
-
         svg, png = io.BytesIO(), io.BytesIO()
-        with mpl.rc_context(STYLE):
+        with load_matplotlib().rc_context(STYLE):
             figure = self._figure()
             figure.savefig(svg, format="svg", metadata={"Date": None})
             figure.savefig(png, format="png", dpi=144)
         return Rendered(self.name, self.caption, svg.getvalue(), png.getvalue())
 
     def _figure(self) -> "Figure":
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(self.width, self.height), layout="constrained")
-        FigureCanvasAgg(figure)  # nothing else may choose a canvas that wants a screen
+        figure = new_figure(figsize=(self.width, self.height), layout="constrained")
         self.draw(figure.add_subplot())
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # what was laid out once need not be laid out for each format
