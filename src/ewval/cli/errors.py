@@ -56,6 +56,11 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         Exit.DATA,
         "replace it, or delete it and run the command that made it (`ewval fetch`, `ewval pack`, ...) again",
     ),
+    (
+        errors.RegistryError,
+        Exit.DATA,
+        "save it as CSV with the columns Cell ID, Name, Status, Size and Tags",
+    ),
     (errors.UnsupportedError, Exit.DATA, "only 256^3 volumes of the mouse data set can be used"),
     (errors.MissingError, Exit.DATA, ""),
     (errors.GuardError, Exit.DATA, "do not believe these figures; the report says what to look for"),

@@ -157,7 +157,7 @@ def _fetcher(asked: Asked, progress: Progress, files: Progress) -> "Fetcher":
     def fetch(tasks: Sequence[int], cells: Sequence[int], context: int) -> Mapping[int, EwvalError]:
         from ewval.core.fetch.run import fetch as fetch_all
 
-        request = replace(nothing, tasks=tuple(tasks), cells=tuple(cells), context=context)
+        request = replace(nothing, tasks=tuple(tasks), cells=tuple(cells), context=context, waits=True)
         summary = fetch_all(request, progress=progress, files=files)
         if (reason := summary.error or summary.stopped) is not None:
             raise reason

@@ -18,6 +18,7 @@
     │   └── RefusedError       it will not give this, however often it is asked
     ├── DataError              data damaged or missing
     │   ├── DamagedError       a file does not hold what it should
+    │   ├── RegistryError      a list of cells without the columns of one
     │   ├── UnsupportedError   a file is whole, but not of the kind that ewval handles
     │   ├── MissingError       a task, cell, volume, file or model that is not there
     │   └── GuardError         an evaluation whose figures must not be believed
@@ -212,6 +213,17 @@ class DamagedError(DataError):
 
     def __str__(self) -> str:
         return f"{self.what} is damaged: {self.problem}"
+
+
+@dataclass(eq=False)
+class RegistryError(DataError):
+    """A list of cells that is none; `path` is the file's."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"registry {self.path} cannot be read: {self.problem}"
 
 
 @dataclass(eq=False)

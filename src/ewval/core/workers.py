@@ -22,7 +22,7 @@ from multiprocessing import get_context, parent_process
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
-from ewval.core.errors import ExtraError, SchedulerError, WorkerDiedError
+from ewval.core.errors import EwvalError, ExtraError, SchedulerError, WorkerDiedError
 from ewval.core.progress import Progress
 
 Result = TypeVar("Result")
@@ -92,9 +92,20 @@ class Workers:
                 yield _run_alone(call, item)
 
     def collect(
-        self, call: Callable[[int], Result], items: Sequence[int], *, progress: Progress
+        self,
+        call: Callable[[int], Result],
+        items: Sequence[int],
+        *,
+        progress: Progress,
+        ends_at: type[EwvalError] | tuple[()] = (),
     ) -> tuple[list[Result], tuple[Failure, ...]]:
         """Return the results and the failures of `run`, and show how far it is.
+
+        Args:
+            call: What is done.
+            items: With what.
+            progress: Advanced by items.
+            ends_at: An error that is no single item's fault, such as a full disk: it is raised and nothing else begun.
 
         Raises:
             ExtraError, SchedulerError: As `run`.
@@ -105,6 +116,8 @@ class Workers:
             progress.start(len(items), unit="volumes")
         for outcome in self.run(call, items):
             if isinstance(outcome, Failure):
+                if isinstance(outcome.error, ends_at):
+                    raise outcome.error
                 failures.append(outcome)
             else:
                 results.append(outcome.result)

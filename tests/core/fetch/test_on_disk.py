@@ -86,7 +86,7 @@ def test_tasks_of_the_seed_systems_files_are_read_as_they_are(tmp_path):
     assert local.to_fetch([7]) == []
     table = local.table([7])
     assert table.aggregate(table.row(7)).tolist() == [1, 2]
-    assert local.volume_of(7) == 100
+    assert local.volumes_of([7, 99999]) == {7: 100}
 
 
 def test_a_task_that_stays_away_fails_alone_with_the_ledgers_reason(tmp_path):

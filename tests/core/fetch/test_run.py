@@ -22,6 +22,7 @@ from ewval.core.errors import (
     TokenRefusedError,
     UnreachableError,
     UsageError,
+    WriteError,
 )
 from ewval.core.eyewire.limits import Limits
 from ewval.core.fetch.run import FetchRequest, FetchSummary, fetch, plan_fetch
@@ -344,7 +345,7 @@ def test_nonsense_is_refused(tmp_path: Path, fields: dict[str, Any], problem: st
 
 def test_a_folder_that_cannot_be_written_is_named(served: WireServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match="cannot write the data folder"):
+    with pytest.raises(WriteError, match=r"cannot write .*: "):
         fetch(ask(served, DataFolder(tmp_path / "file" / "data"), tasks=[11]))
 
 

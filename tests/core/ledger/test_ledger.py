@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.errors import DamagedError, MissingError, UsageError, WriteError
 from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.ledger.agenda import Agenda, Failure
 from ewval.core.ledger.ledger import Ledger, VolumeRow
@@ -208,5 +208,5 @@ def test_a_reader_that_leaves_last_leaves_one_file(ledger: Ledger) -> None:
 
 def test_a_reader_cannot_write(ledger: Ledger) -> None:
     ledger.mark_cell(5, "done")
-    with pytest.raises(UsageError, match="readonly"):
+    with pytest.raises(WriteError, match="readonly"):
         Ledger.open_existing(ledger.path).mark_cell(6, "done")

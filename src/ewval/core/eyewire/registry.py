@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import dropwhile
 from pathlib import Path
 
-from ewval.core.errors import DamagedError, MissingError
+from ewval.core.errors import MissingError, RegistryError
+from ewval.core.eyewire.numerals import read_number, read_whole_number
 from ewval.core.storage.text import read_text
 
 COLUMNS = ("Cell ID", "Name", "Status", "Size", "Tags")
@@ -24,9 +24,13 @@ OTHER_PREFIXES = ("SN-", "DC-", "IO-", "Old", "nMLF", "RC-", "Abd-", "Treach", "
 """Beginnings of the names of cells from other data sets, and of tests."""
 OTHER_NAMES = ("70083", "70087", "70153", "70070", "70067", "70072", "17022", "17013", "17012", "50004")
 """Names, or beginnings of them, of imported cells."""
-NOT_FINISHED, EMPTY, OTHER_DATASET, TAG, NAME, NO_ID, TWICE = (
+SEPARATORS = ",;\t|"
+OF_SEPARATOR = re.compile(r"sep=.?\s*", re.IGNORECASE)
+"""The line by which a spreadsheet tells another which separator it wrote."""
+NOT_FINISHED, EMPTY, UNREADABLE, OTHER_DATASET, TAG, NAME, NO_ID, TWICE = (
     "not completed",
     "size 0",
+    "unreadable size",
     "other data set",
     "tagged mystic",
     "name of another data set",
@@ -37,12 +41,12 @@ NOT_FINISHED, EMPTY, OTHER_DATASET, TAG, NAME, NO_ID, TWICE = (
 
 @dataclass(frozen=True, slots=True)
 class RegistryRow:
-    """One row of a registry; `id` is None where the row has no usable one."""
+    """One row of a registry; `id` is None where the row has no usable one, `size` where it cannot be read."""
 
     id: int | None
     name: str
     status: str
-    size: float
+    size: float | None
     is_mystic: bool
 
 
@@ -59,14 +63,14 @@ def read_registry(path: Path) -> list[RegistryRow]:
 
     Raises:
         MissingError: There is no such file.
-        DamagedError: It is not a CSV file with the columns of a registry.
+        RegistryError: It is not a table with the columns of a registry.
     """
     try:
-        return list(_rows(io.StringIO(read_text(path), newline=""), path))
+        return list(_rows(read_text(path), path))
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise MissingError(f"registry {path}", hint=str(error.strerror or "").lower()) from error
     except csv.Error as error:
-        raise DamagedError(f"registry {path}", str(error)) from error
+        raise RegistryError(str(path), str(error)) from error
 
 
 def select_cells(
@@ -96,6 +100,8 @@ def _reason_to_drop(row: RegistryRow, *, mouse: Collection[int], others: Collect
         return NO_ID
     if row.status.lower() != FINISHED.lower():
         return NOT_FINISHED
+    if row.size is None:
+        return UNREADABLE
     if not row.size > 0:
         return EMPTY
     if row.id in mouse:
@@ -107,13 +113,14 @@ def _reason_to_drop(row: RegistryRow, *, mouse: Collection[int], others: Collect
     return NAME if row.name.startswith(OTHER_PREFIXES + OTHER_NAMES) else None
 
 
-def _rows(lines: Iterable[str], path: Path) -> Iterator[RegistryRow]:
-    reader = csv.DictReader(dropwhile(str.isspace, lines), skipinitialspace=True)
+def _rows(text: str, path: Path) -> Iterator[RegistryRow]:
+    text = OF_SEPARATOR.sub("", text.lstrip())
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=_separator(text))
     if reader.fieldnames is None:  # an empty list of cells, as a filter leaves it
         return
     names = [name.strip() for name in reader.fieldnames]
     if missing := [name for name in COLUMNS if name not in names]:
-        raise DamagedError(f"registry {path}", f"it has no column {', '.join(map(repr, missing))}")
+        raise RegistryError(str(path), f"it has no column {', '.join(map(repr, missing))}")
     reader.fieldnames = names
     for fields in reader:
         texts = {name: (fields.get(name) or "").strip() for name in COLUMNS}
@@ -127,16 +134,24 @@ def _rows(lines: Iterable[str], path: Path) -> Iterator[RegistryRow]:
 
 
 def _id(text: str) -> int | None:
-    """Return a cell id, which spreadsheets write as a float; None where it is none."""
-    found = re.fullmatch(r"([0-9]{1,18})(\.0*)?", text)
-    return int(found[1]) or None if found else None
+    """Return a cell id, which spreadsheets write as a float or in groups of digits; None where it is none."""
+    number = read_whole_number(text)
+    return number if number is not None and number > 0 else None
 
 
-def _size(text: str) -> float:
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        return 0.0
+def _size(text: str) -> float | None:
+    return read_number(text) if text else 0.0
+
+
+def _separator(text: str) -> str:
+    """Return what parts the columns: of the separators in use the one that shows most of their names."""
+    head = text[:10_000]
+    return max(SEPARATORS, key=lambda separator: _names_shown(head, separator))
+
+
+def _names_shown(head: str, separator: str) -> int:
+    row = next(csv.reader(io.StringIO(head, newline=""), delimiter=separator, skipinitialspace=True), [])
+    return len({name.strip() for name in row} & set(COLUMNS))
 
 
 def _is_mystic(text: str) -> bool:

@@ -78,28 +78,38 @@ class LocalData:
             return [int(task) for task in found]
         return None
 
-    def can_answer(self, task: int) -> bool:
-        """Whether the task and its own volume are at hand; of its ancestors, those that are not are done without."""
-        return (volume := self.volume_of(task)) is not None and self._has_volume(volume)
-
-    def volume_of(self, task: int) -> int | None:
-        """Return the volume of a task; None where the task is not known."""
+    def volumes_of(self, tasks: Iterable[int]) -> dict[int, int]:
+        """Return the volume of each of `tasks` that is known."""
         with self._ledger() as ledger:
-            return next((record.volume for record, _ in self._lineage(ledger, task)), None)
+            volumes = {task: self._volume_of(ledger, task) for task in tasks}
+        return {task: volume for task, volume in volumes.items() if volume is not None}
 
-    def absence(self, task: int) -> MissingError:
-        """Return why `task` cannot be answered, as the ledger remembers it."""
+    def absences(self, tasks: Iterable[int]) -> dict[int, MissingError]:
+        """Return why some of `tasks` cannot be answered, as the ledger remembers it.
+
+        Those can of which the task and its own volume are at hand; of its ancestors, the others are done without.
+        """
         with self._ledger() as ledger:
-            volume = next((record.volume for record, _ in self._lineage(ledger, task)), None)
-            if ledger is None:
-                return MissingError(f"task {task}")
-            if volume is None:
-                state = ledger.task_state(task)
-                return _missing(f"task {task}", state[1] if state else None)
-            row = ledger.volume(volume)
-            reason = (row.reason or "") if row else ""
-            of_file = f"segmentation.lzma of volume {volume} not found; "  # the file by which a volume is looked for
-            return MissingError(f"volume {volume} of task {task}", hint=reason.removeprefix(of_file))
+            volumes = {task: self._volume_of(ledger, task) for task in tasks}
+            return {
+                task: self._absence(ledger, task, volume)
+                for task, volume in volumes.items()
+                if volume is None or not self._has_volume(volume)
+            }
+
+    def _volume_of(self, ledger: Ledger | None, task: int) -> int | None:
+        return next((record.volume for record, _ in self._lineage(ledger, task)), None)
+
+    def _absence(self, ledger: Ledger | None, task: int, volume: int | None) -> MissingError:
+        if ledger is None:
+            return MissingError(f"task {task}")
+        if volume is None:
+            state = ledger.task_state(task)
+            return _missing(f"task {task}", state[1] if state else None)
+        row = ledger.volume(volume)
+        reason = (row.reason or "") if row else ""
+        of_file = f"segmentation.lzma of volume {volume} not found; "  # the file by which a volume is looked for
+        return MissingError(f"volume {volume} of task {task}", hint=reason.removeprefix(of_file))
 
     def absence_of_cell(self, cell: int) -> MissingError:
         """Return why nothing is known of `cell`, as the ledger remembers it."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ewval.core.errors import DataError, EwvalError
+from ewval.core.errors import DataError, EwvalError, MissingError, WriteError
 from ewval.core.fetch.on_disk import LocalData
 from ewval.core.packing.pack import PackRequest, pack
 from ewval.core.progress import SILENT, Progress
@@ -65,21 +65,21 @@ def _fetched(local: LocalData, missing: Sequence[int], *, fetch: Fetcher) -> dic
     try:
         of_volumes = fetch(missing, [], local.context) or {}
     except EwvalError as error:
-        return {task: _reason(local, task, error) for task in local.to_fetch(missing, again=False)}
-    answerable = {task: local.can_answer(task) for task in missing}
+        lacking = local.to_fetch(missing, again=False)
+        absences = local.absences(lacking)
+        return {task: _reason(absences.get(task), error) for task in lacking}
+    volumes = local.volumes_of(missing)
     return {
-        task: _reason(local, task, of_volumes.get(local.volume_of(task) or 0))
-        for task, is_there in answerable.items()
-        if not is_there
+        task: _reason(absence, of_volumes.get(volumes.get(task, 0)))
+        for task, absence in local.absences(missing).items()
     }
 
 
-def _reason(local: LocalData, task: int, error: EwvalError | None) -> EwvalError:
+def _reason(absence: MissingError | None, error: EwvalError | None) -> EwvalError:
     """Return why a task is not there: `error`, or what the ledger knows where that was said about other data."""
-    if error is not None and not isinstance(error, DataError):
-        return error
-    absence = local.absence(task)
-    return absence if absence.hint or error is None else error
+    if error is None:
+        return absence or MissingError("a file of it")
+    return absence if absence is not None and absence.hint and isinstance(error, DataError) else error
 
 
 def _packed(local: LocalData, tasks: Sequence[int], *, progress: Progress) -> dict[int, EwvalError]:
@@ -87,11 +87,16 @@ def _packed(local: LocalData, tasks: Sequence[int], *, progress: Progress) -> di
     if not volumes:
         return {}
     workers = Workers(count=1 if len(volumes) <= ALONE else None)
-    summary = pack(PackRequest(local.folder, volumes=volumes, graph=False, workers=workers), progress=progress)
-    reasons = {failure.item: failure.error for failure in summary.failed}
+    request = PackRequest(local.folder, volumes=volumes, graph=False, workers=workers)
+    try:
+        summary = pack(request, progress=progress)
+        reasons: dict[int, BaseException] = {failure.item: failure.error for failure in summary.failed}
+    except WriteError as unwritable:  # what is packed can still be answered
+        reasons = dict.fromkeys(local.volumes_to_pack(tasks), unwritable)
+    volume_of = local.volumes_of(tasks)
     failed: dict[int, EwvalError] = {}
     for task in tasks:
-        error = reasons.get(local.volume_of(task) or 0)
+        error = reasons.get(volume_of.get(task, 0))
         if isinstance(error, EwvalError):
             failed[task] = error
         elif error is not None:

@@ -37,6 +37,7 @@ class FetchRequest:
         yes: Make more than 10,000 requests.
         contact: Whom Eyewire may write to about these requests.
         list_tasks: Name the tasks in the summary.
+        waits: Wait for another fetch in the same folder, rather than refuse.
         limits: Bounds on tries and waits.
 
     Raises:
@@ -60,6 +61,7 @@ class FetchRequest:
     yes: bool = False
     contact: str | None = None
     list_tasks: bool = False
+    waits: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

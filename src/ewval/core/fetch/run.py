@@ -27,7 +27,8 @@ def fetch(request: FetchRequest, *, progress: Progress = SILENT, files: Progress
         files: Advanced by files of volumes.
 
     Raises:
-        UsageError: The data folder cannot be written, or another fetch is at work in it.
+        UsageError: Another fetch is at work in the data folder, and the request does not wait.
+        WriteError: The data folder cannot be written.
         ConsentError: It takes more requests than are made without `yes`.
         DataError: The ledger or a registry cannot be read.
         EwvalError: The API failed before it was known what is asked for.
@@ -36,7 +37,7 @@ def fetch(request: FetchRequest, *, progress: Progress = SILENT, files: Progress
     rows = _rows(request)
     if not request.folder.ledger.is_file():  # a refusal leaves nothing behind
         Budget(is_agreed=request.yes).check(REQUESTS_A_TASK * len(request.tasks) + len(request.cells))
-    with exclusive(request.folder.root), closing(Ledger(request.folder.ledger)) as ledger:
+    with exclusive(request.folder.root, waits=request.waits), closing(Ledger(request.folder.ledger)) as ledger:
         return run_to_end(Course(request, ledger, rows=rows, progress=progress, files=files).run())
 
 

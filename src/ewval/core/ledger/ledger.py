@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.errors import DamagedError, MissingError, UsageError, WriteError
 from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
 from ewval.core.ledger.connection import connect, connect_read_only
 from ewval.core.ledger.rows import box, read_aggregate, read_bounds, read_task, task_row
@@ -27,8 +27,6 @@ from ewval.core.ledger.schema import (
     WANT_VOLUME,
 )
 from ewval.core.storage.files import make_folder, share, write_error, writing
-
-ERRNO_OF = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}
 
 State = Literal["new", "done", "absent", "failed"]
 
@@ -302,9 +300,11 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:  # locked, full, read-only: the file itself may be fine
-        number = ERRNO_OF.get(error.sqlite_errorcode & 0xFF)
-        if number is not None:
-            raise write_error(path, OSError(number, str(error))) from error
+        kind = error.sqlite_errorcode & 0xFF
+        if kind == sqlite3.SQLITE_FULL:
+            raise write_error(path, OSError(errno.ENOSPC, str(error))) from error
+        if kind == sqlite3.SQLITE_READONLY:
+            raise WriteError(str(path), str(error)) from error
         raise UsageError(f"cannot use {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise DamagedError(str(path), str(error)) from error

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import CUBE_EDGE, FACTOR
-from ewval.core.errors import MissingError, UsageError
+from ewval.core.errors import MissingError, UsageError, WriteError
 from ewval.core.folder import DataFolder
 from ewval.core.graph.graph import build_graph, has_graph, load_graph, save_graph
 from ewval.core.progress import SILENT, Progress
@@ -92,6 +92,7 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
 
     Raises:
         UsageError: The folder holds volumes that were packed with another factor.
+        WriteError: A file cannot be written, so that no other could.
         ExtraError: A Dask cluster is asked for and Dask is not installed.
         SchedulerError: No Dask scheduler answers.
     """
@@ -105,7 +106,7 @@ def pack(request: PackRequest, *, progress: Progress = SILENT) -> PackSummary:
     volumes = raw_volumes(folder) if request.volumes is None else sorted(set(request.volumes))
     call = partial(pack_volume, folder, factor=request.factor, graph=request.graph, drop_raw=request.drop_raw)
     unfinished = [volume for volume in volumes if _is_unfinished(request, volume)]
-    results, failed = request.workers.collect(call, unfinished, progress=progress)
+    results, failed = request.workers.collect(call, unfinished, progress=progress, ends_at=WriteError)
     done = tuple(result.volume for result in results if result.bytes)
     return PackSummary(
         done=done,
@@ -124,7 +125,10 @@ def _is_unfinished(request: PackRequest, volume: int) -> bool:
     folder = request.folder
     if not folder.is_packed(volume):
         return True
-    return folder.raw(volume).is_dir() and (request.drop_raw or (request.graph and not has_graph(folder.graph(volume))))
+    raw = folder.raw(volume)
+    if request.drop_raw and (raw.is_dir() or raw.is_symlink()):
+        return True
+    return raw.is_dir() and request.graph and not has_graph(folder.graph(volume))
 
 
 def _without_graph(folder: DataFolder, volumes: Sequence[int] | None) -> tuple[int, ...]:
@@ -148,6 +152,16 @@ def pack_volume(
         DamagedError: A file does not hold what it should.
         UnsupportedError: It is no 256^3 volume of the mouse data set.
     """
+    try:
+        return _packed_once(folder, volume, factor=factor, graph=graph, drop_raw=drop_raw)
+    except (MissingError, FileNotFoundError):
+        # Another run may have packed it and dropped its raw files meanwhile.
+        if not folder.is_packed(volume) or (graph and not has_graph(folder.graph(volume))):
+            raise
+        return PackResult(volume, 0)
+
+
+def _packed_once(folder: DataFolder, volume: int, *, factor: int, graph: bool, drop_raw: bool) -> PackResult:
     raw, store = _Raw(folder, volume), PackedStore(folder, edge=CUBE_EDGE // factor)
     is_packed, has_its_graph = store.has(volume), has_graph(folder.graph(volume))
     measured = 0 if has_its_graph or not graph else _measure(folder.graph(volume), raw)
