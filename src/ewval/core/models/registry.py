@@ -4,6 +4,7 @@ The card is read first. A forest is read here; for every other architecture the 
 and with it torch, so that whoever asks a forest never waits for that.
 """
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.resources import files
@@ -72,8 +73,17 @@ def packaged_models() -> list[str]:
 
 def model_paths() -> dict[str, Path]:
     """Return every model that has a name, packaged or local; a packaged name wins."""
-    local = platformdirs.user_data_path("ewval") / "models"
-    return {path.stem: path for folder in (local, _packaged_folder()) for path in sorted(folder.glob("*.safetensors"))}
+    folders = (*_local_folders(), _packaged_folder())
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.safetensors"))}
+
+
+def _local_folders() -> tuple[Path, ...]:
+    """Return where a user's own models lie: nowhere for a user without a home, as in a container or a batch job."""
+    try:
+        folder = platformdirs.user_data_path("ewval") / "models"
+        return (folder,) if os.access(folder, os.R_OK | os.X_OK) else ()
+    except (RuntimeError, KeyError, OSError):
+        return ()
 
 
 def find_model(name: str) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ewval.core.show.figures import new_figure
 from ewval.core.storage.files import replacing
 from ewval.core.training.curve import Curve, trend
 
@@ -12,11 +13,7 @@ __all__ = ["draw_progress"]
 
 def draw_progress(path: Path, *, curve: Curve | None, seconds: list[float]) -> None:
     """Draw a PNG at `path`: the learning curve with its trend, and the time that each forest took."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     if curve is None:
         left.text(0.5, 0.5, "no learning curve yet", ha="center", transform=left.transAxes)
