@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from ewval.core.kernels.build import build
-from ewval.core.kernels.library import kernels
+from ewval.core.kernels.library import forget_kernels, kernels
 
 
 def require_kernels() -> None:
@@ -15,5 +15,5 @@ def require_kernels() -> None:
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
     assert build() is not None, "the kernels do not compile"
-    kernels.cache_clear()
+    forget_kernels()
     assert kernels() is not None, "the kernels do not load"

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.graph.contact_image import faces_of
 from ewval.core.graph.contacts import PAD, Contacts, Padded
+from ewval.core.kernels.cube import distance_steps
 
 __all__ = ["Depth", "Place", "depth_map", "locate", "shape_evidence"]
 
@@ -58,6 +60,9 @@ def depth_map(padded: Padded) -> Depth:
         mark[:-1] |= differs
     if not edge.any():
         return Depth(np.full(labels.shape, max(labels.shape), dtype=np.float32))
+    compiled = distance_steps(edge)
+    if compiled is not None:
+        return Depth(compiled.astype(np.float32) * HALF)
     from scipy import ndimage  # a seventh of predict's start, where the graph of a volume is kept already
 
     steps = ndimage.distance_transform_cdt(~edge, "chessboard")
@@ -66,16 +71,36 @@ def depth_map(padded: Padded) -> Depth:
 
 def locate(padded: Padded, contacts: Contacts) -> Place:
     """Return where each contact lies and how it faces."""
+    centre, spread, facing = _moments_compiled(padded, contacts) or _moments_plainly(padded, contacts)
+    variances = np.maximum(np.linalg.eigvalsh(spread) + LEAST_VARIANCE, LEAST_VARIANCE)
+    flatness = np.linalg.norm(facing, axis=1)
+    return Place(centre, variances, facing / np.maximum(flatness, 1e-3)[:, None], flatness)
+
+
+_Moments = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _moments_compiled(padded: Padded, contacts: Contacts) -> _Moments | None:
+    faces, sampled = faces_of(padded, contacts), contacts.sampled[:, None]
+    places = faces.places()
+    centre = None if places is None else places[:, :3] / sampled
+    products = None if centre is None else faces.spread(centre)
+    if places is None or centre is None or products is None:
+        return None
+    spread = (products / sampled)[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
+    return centre, spread, places[:, 3:] / sampled
+
+
+def _moments_plainly(padded: Padded, contacts: Contacts) -> _Moments:
+    """Return the mean place of each contact's faces, their covariances and the mean of where they face."""
     coordinates = np.unravel_index(contacts.low, padded.labels.shape)
     sign = np.sign(contacts.inward)
     places = [c - PAD - 0.5 * sign * (contacts.axis == i) for i, c in enumerate(coordinates)]
     centre = np.stack([contacts.mean(p) for p in places], axis=1)
     offsets = [p - centre[contacts.pair, i] for i, p in enumerate(places)]
     spread = np.array([[contacts.mean(a * b) for b in offsets] for a in offsets]).transpose(2, 0, 1)
-    variances = np.maximum(np.linalg.eigvalsh(spread) + LEAST_VARIANCE, LEAST_VARIANCE)
     facing = np.stack([contacts.mean(sign * (contacts.axis == i)) for i in range(3)], axis=1)
-    flatness = np.linalg.norm(facing, axis=1)
-    return Place(centre, variances, facing / np.maximum(flatness, 1e-3)[:, None], flatness)
+    return centre, spread, facing
 
 
 def shape_evidence(padded: Padded, contacts: Contacts, place: Place, depth: Depth) -> dict[str, NDArray[np.float64]]:
@@ -90,28 +115,42 @@ def shape_evidence(padded: Padded, contacts: Contacts, place: Place, depth: Dept
         "log_filling": np.log(contacts.area / np.sqrt(middle * most)),
         "log_thin": np.log(least / most),
     }
-    return numbers | _insides(padded, contacts) | _thickness(padded, contacts, depth)
+    behind = _behind_compiled(padded, contacts, depth) or _behind_plainly(padded, contacts, depth)
+    for steps in INSIDE_DEPTHS:
+        one, other = behind[f"inside_{steps}"]
+        numbers |= {f"inside_least_{steps}": np.minimum(one, other), f"inside_most_{steps}": np.maximum(one, other)}
+    return numbers | _thickness(contacts, behind)
 
 
-def _insides(padded: Padded, contacts: Contacts) -> dict[str, NDArray[np.float64]]:
-    """Return the share of faces behind which each segment still goes on some voxels deep."""
-    numbers: dict[str, NDArray[np.float64]] = {}
-    for depth in INSIDE_DEPTHS:
-        one, other = (contacts.mean(inside) for _, inside in _behind(padded, contacts, depth))
-        numbers |= {f"inside_least_{depth}": np.minimum(one, other), f"inside_most_{depth}": np.maximum(one, other)}
-    return numbers
-
-
-def _thickness(padded: Padded, contacts: Contacts, depth: Depth) -> dict[str, NDArray[np.float64]]:
+def _thickness(contacts: Contacts, behind: dict[str, list[NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
     """Return how thick both segments are behind the contact: a neck is thick on both sides, a graze is not."""
     numbers: dict[str, NDArray[np.float64]] = {}
     for steps in THICKNESS_DEPTHS:
-        behind = _behind(padded, contacts, steps)
-        one, other = (contacts.mean(np.where(inside, depth.at(padded, places), 0)) for places, inside in behind)
+        one, other = behind[f"thick_{steps}"]
         least = np.minimum(one, other)
         numbers |= {f"thick_least_{steps}": least, f"thick_most_{steps}": np.maximum(one, other)}
         numbers[f"thick_relative_{steps}"] = least / np.sqrt(contacts.area)
     return numbers
+
+
+def _behind_compiled(padded: Padded, contacts: Contacts, depth: Depth) -> dict[str, list[NDArray[np.float64]]] | None:
+    sums = faces_of(padded, contacts).behind(inside=INSIDE_DEPTHS, thick=THICKNESS_DEPTHS, depth=depth.values)
+    if sums is None:
+        return None
+    names = [*(f"inside_{d}" for d in INSIDE_DEPTHS), *(f"thick_{d}" for d in THICKNESS_DEPTHS)]
+    means = (sums / contacts.sampled[:, None]).T.copy()
+    return {name: [means[2 * i], means[2 * i + 1]] for i, name in enumerate(names)}
+
+
+def _behind_plainly(padded: Padded, contacts: Contacts, depth: Depth) -> dict[str, list[NDArray[np.float64]]]:
+    """Return, by depth and for both sides, the share of faces behind which the segment goes on, and how thick it is."""
+    behind = {
+        f"inside_{d}": [contacts.mean(inside) for _, inside in _behind(padded, contacts, d)] for d in INSIDE_DEPTHS
+    }
+    for steps in THICKNESS_DEPTHS:
+        places = _behind(padded, contacts, steps)
+        behind[f"thick_{steps}"] = [contacts.mean(np.where(i, depth.at(padded, p), 0)) for p, i in places]
+    return behind
 
 
 def _behind(padded: Padded, contacts: Contacts, steps: int) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:

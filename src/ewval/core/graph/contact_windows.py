@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ewval.core.graph.contact_image import Brightness
 from ewval.core.graph.contact_shape import Place
 from ewval.core.graph.contacts import PAD, Padded
+from ewval.core.kernels.faces import window_sums
 
 __all__ = ["WINDOWS", "window_evidence"]
 
@@ -90,14 +91,30 @@ def _sums(
     reach: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return sums over both segments' samples, float64[2, m, 12], and the share of the window in the cube."""
+    middle = np.clip(np.rint(centre).astype(np.int64), 0, np.array(padded.shape) - 1) + PAD
+    places, window = middle @ padded.strides, (spacing, reach)
+    found = window_sums(padded.labels, brightness.image, pairs=pairs, middle=places, window=window)
+    if found is not None:
+        return found[0].astype(np.float64), found[1] / (2 * reach + 1) ** 3
+    return _sum_plainly(padded, brightness, pairs=pairs, middle=places, spacing=spacing, reach=reach)
+
+
+def _sum_plainly(
+    padded: Padded,
+    brightness: Brightness,
+    *,
+    pairs: NDArray[np.int64],
+    middle: NDArray[np.int64],
+    spacing: int,
+    reach: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     steps = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     basis = np.stack([steps[:, i] * steps[:, j] for i, j in SECOND] + [*steps.T, np.ones(len(steps))], axis=1)
     offsets = (steps * spacing) @ padded.strides
-    middle = np.clip(np.rint(centre).astype(np.int64), 0, np.array(padded.shape) - 1) + PAD
     sums = np.zeros((2, len(pairs), basis.shape[1] + 2), dtype=np.float32)
     covered = np.zeros(len(pairs))
     for rows in _chunks(len(pairs)):
-        places = (middle[rows] @ padded.strides)[:, None] + offsets
+        places = middle[rows, None] + offsets
         labels, values = padded.labels.reshape(-1)[places], brightness.at(places)
         covered[rows] = (labels > 0).mean(axis=1)
         for side in range(2):

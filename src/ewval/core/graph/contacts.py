@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.kernels.contacts import scan_contacts
+from ewval.core.kernels.cube import close_gaps
+
 __all__ = ["PAD", "Contacts", "Padded", "find_contacts", "pad_labels"]
 
 PAD = 17
@@ -78,16 +81,27 @@ class Contacts:
 
 def pad_labels(rows: NDArray[np.uint16]) -> Padded:
     """Return `rows` (uint16 z y x, 0 = boundary) with a margin, its gaps closed by steps over voxel faces."""
+    shape = (rows.shape[0], rows.shape[1], rows.shape[2])
+    closed = close_gaps(rows, pad=PAD, steps=GAP_STEPS, outside=OUTSIDE, unassigned=UNASSIGNED)
+    return _pad_plainly(rows, shape) if closed is None else Padded(*closed, shape)
+
+
+def _pad_plainly(rows: NDArray[np.uint16], shape: tuple[int, int, int]) -> Padded:
     labels = np.pad(rows, PAD)
     gap = np.full(labels.shape, OUTSIDE, dtype=np.uint8)
     gap[PAD:-PAD, PAD:-PAD, PAD:-PAD] = (rows == 0) * np.uint8(UNASSIGNED)
-    padded = Padded(labels, gap, (rows.shape[0], rows.shape[1], rows.shape[2]))
+    padded = Padded(labels, gap, shape)
     _close_gaps(labels.reshape(-1), gap.reshape(-1), strides=padded.strides)
     return padded
 
 
 def find_contacts(padded: Padded, *, count: int) -> Contacts:
     """Return where the `count` segments of `padded` touch each other."""
+    found = scan_contacts(padded.labels, pad=PAD, faces_kept=FACES_KEPT)
+    return _find_plainly(padded, count=count) if found is None else Contacts(**found._asdict())
+
+
+def _find_plainly(padded: Padded, *, count: int) -> Contacts:
     flat = padded.labels.reshape(-1)
     found = [_faces_along(flat, step) for step in padded.strides]
     here = np.concatenate([flat[f] for f in found])

@@ -19,7 +19,8 @@ from ewval.core.errors import DamagedError
 from ewval.core.graph.contact_image import Brightness, image_evidence, smooth_image
 from ewval.core.graph.contact_shape import Depth, depth_map, locate, shape_evidence
 from ewval.core.graph.contact_windows import WINDOWS, window_evidence
-from ewval.core.graph.contacts import Contacts, Padded, find_contacts, pad_labels
+from ewval.core.graph.contacts import PAD, Contacts, Padded, find_contacts, pad_labels
+from ewval.core.kernels.cube import count_labels, segment_moments, touched_sides
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.volumes.voxels import count_values
 
@@ -99,13 +100,15 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
     """
     if image.shape != labels.shape:
         raise ValueError(f"image {image.shape} and labels {labels.shape} differ in shape")
-    counts = count_values(labels, bins=SEGMENT_ID_COUNT)
+    counts = count_labels(labels)
+    if counts is None:
+        counts = count_values(labels, bins=SEGMENT_ID_COUNT)
     counts[0] = 0
     ids = np.flatnonzero(counts)
     table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
     table[ids] = np.arange(1, len(ids) + 1)
     rows = np.take(table, labels)
-    padded, brightness = _at_once(lambda: pad_labels(rows), lambda: smooth_image(image, inside=rows > 0))
+    padded, brightness = _at_once(lambda: pad_labels(rows), lambda: smooth_image(image, rows=rows))
     contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded))
     segments, looks = _at_once(
         lambda: _segment_numbers(rows, padded, contacts, brightness, depth, voxels=counts[ids]),
@@ -163,6 +166,9 @@ def _columns(numbers: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.
 
 
 def _sides(rows: NDArray[np.uint16], *, count: int) -> NDArray[np.bool_]:
+    found = touched_sides(rows, margin=SIDE_MARGIN, bins=count + 1)
+    if found is not None:
+        return found[1:]
     sides = np.zeros((count + 1, 6), dtype=bool)
     for axis in range(3):
         along = np.moveaxis(rows, axis, 0)
@@ -209,17 +215,27 @@ def _brightness_of(
     rows: NDArray[np.uint16], brightness: Brightness, *, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and spread over every second voxel along x; a segment that has none there counts as ordinary."""
-    some, bins = rows[:, :, ::2], count + 1
-    inner = brightness.inner[:, :, ::2].astype(np.int32) - round(brightness.median)
-    seen = np.maximum(count_values(some, bins=bins)[1:], 1)
-    mean = count_values(some, bins=bins, weights=inner)[1:] / seen
-    square = count_values(some, bins=bins, weights=inner * inner)[1:] / seen
+    seen, total, squares = _moments(rows, brightness, bins=count + 1)
+    seen = np.maximum(seen[1:], 1)
+    mean, square = total[1:] / seen, squares[1:] / seen
     return mean / brightness.spread, np.sqrt(np.maximum(square - mean**2, 0)) / brightness.spread
+
+
+def _moments(rows: NDArray[np.uint16], brightness: Brightness, *, bins: int) -> tuple[NDArray[Any], ...]:
+    """Return count, sum and sum of squares of the brightness of every second voxel, by row; whole numbers."""
+    middle = round(brightness.median)
+    found = segment_moments(brightness.sums, rows, pad=PAD, middle=middle, bins=bins)
+    if found is not None:
+        return found
+    some, inner = rows[:, :, ::2], brightness.inner[:, :, ::2].astype(np.int32) - middle
+    weighed = (count_values(some, bins=bins, weights=w) for w in (inner, inner * inner))
+    return count_values(some, bins=bins), *weighed
 
 
 def _outer_faces(padded: Padded, count: int) -> NDArray[np.float64]:
     """Return how many voxels of each segment lie in the sides of the cube."""
-    sides = [np.take(padded.cube, end, axis=axis).reshape(-1) for axis in range(3) for end in (0, -1)]
+    along = [np.moveaxis(padded.cube, axis, 0) for axis in range(3)]
+    sides = [cube[end].reshape(-1) for cube in along for end in (0, -1)]
     return np.bincount(np.concatenate(sides), minlength=count + 1)[1:].astype(np.float64)
 
 
