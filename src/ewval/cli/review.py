@@ -112,6 +112,8 @@ def _serve(
         output.note(f"ewval: {queue.open_count} tasks to review as {who}; nothing is sent to Eyewire; Ctrl-C ends")
 
     def rank_rest(stop: threading.Event) -> None:
+        while not (desk.is_begun.wait(0.2) or stop.is_set()):
+            pass
         if queue.order != "given":
             desk.rank_all(_asker(model), ShownVolumes(folder, kept=1), stop=stop)
 

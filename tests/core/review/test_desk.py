@@ -78,7 +78,7 @@ def test_tasks_that_cannot_be_shown_are_passed_over_and_named(make_desk):
     seen = []
     while (task := desk.next_task()) is not None:
         seen.append(task)
-        desk.stroke(task, Stroke("accept"), after=0)
+        assert desk.stroke(task, Stroke("accept"), after=0) == {"task": task, "state": "final"}
     assert seen == [1, 2, 3, 7]
     assert desk.queue.open_count == 0
     assert "packed volume 999 not found" in desk.queue.problems[5]

@@ -172,7 +172,9 @@ def test_a_task_is_settled_over_the_wire(visit):
             final = await reply.json()
         async with session.get(address + "api/next") as reply:
             following = (await reply.json())["task"]
-        return first, changed["answer"], stale, final["state"], final["seconds"], following
+        async with session.get(address + f"api/task/{first}") as reply:
+            seconds = (await reply.json())["seconds"]
+        return first, changed["answer"], stale, final["state"], seconds, following
 
     assert visit(act) == (1, [1, 2, 3, 4, 5, 6], (409, 1), "final", 3.5, 2)
 

@@ -15,6 +15,7 @@ from ewval.core.review.queue import Queue
 from ewval.core.review.ranking import rank_of
 from ewval.core.review.scene import Scene, TaskFacts, answer_of
 from ewval.core.review.volumes import Shown, ShownVolumes
+from ewval.core.segments.views import GraphView
 from ewval.core.show.meshes import Mesh
 from ewval.core.storage.cache import BoundedCache
 
@@ -45,10 +46,13 @@ class Desk:
         asker: The model.
         store: Where every stroke is kept.
         who: The person.
+
+    Attributes:
+        is_begun: Set once the person has seen something: work that can wait does not hold up the first task.
     """
 
     def __init__(self, queue: Queue, volumes: ShownVolumes, asker: Asker, store: ReviewStore, *, who: str) -> None:
-        self.queue, self.who = queue, who
+        self.queue, self.who, self.is_begun = queue, who, threading.Event()
         self._volumes, self._asker, self._store = volumes, asker, store
         self._open: BoundedCache[int, _Open] = BoundedCache(SCENES)
         self._opinions: BoundedCache[tuple[int, Settled], Opinion] = BoundedCache(OPINIONS)
@@ -78,7 +82,9 @@ class Desk:
         }
 
     def stroke(self, task: int, stroke: Stroke, *, after: int) -> dict[str, Any] | None:
-        """Keep what the person did and return the task as it then stands; None where another page was faster.
+        """Keep what the person did; return the task as it then stands, or only its state where that ended it.
+
+        None is returned, and nothing kept, where another page was faster.
 
         Args:
             task: Its id.
@@ -98,7 +104,7 @@ class Desk:
         if self._store.record(review, stroke, after=after) is None:
             return None
         self.queue.settle(task, is_settled=stroke.kind in ENDS)
-        return self.document(task)
+        return {"task": task, "state": ENDS[stroke.kind]} if stroke.kind in ENDS else self.document(task)
 
     def next_task(self, *, without: Iterable[int] = ()) -> int | None:
         """Return the next open task that can be shown, made ready; None where there is none."""
@@ -151,9 +157,9 @@ class Desk:
             if stop.is_set():
                 break
             try:
-                shown = volumes[facts.volume]
-                scene = _scene(facts, shown)
-                rank = rank_of(facts, asker.ask(shown.view, scene.facts.seed), shown.view, shown.places.voxels)
+                view = volumes.graph(facts.volume)
+                _check_seed(facts, view)
+                rank = rank_of(facts, asker.ask(view, facts.seed), view)
             except EwvalError as error:
                 self.queue.fail(facts.task, str(error))
                 continue
@@ -172,7 +178,9 @@ class Desk:
             raise MissingError(f"task {task}", hint="it is not among those that are reviewed")
         facts = self.queue.tasks[task]
         try:
-            made = _Open(_scene(facts, self._volumes[facts.volume]))
+            shown = self._volumes[facts.volume]
+            _check_seed(facts, shown.view)
+            made = _Open(Scene(facts, shown.view, shown.places))
         except EwvalError as error:
             self.queue.fail(task, str(error))
             raise
@@ -206,17 +214,13 @@ def pack_meshes(meshes: dict[int, Mesh]) -> bytes:
     return b"".join(parts)
 
 
-def _scene(facts: TaskFacts, shown: Shown) -> Scene:
-    """Return the scene of a task.
+def _check_seed(facts: TaskFacts, view: GraphView) -> None:
+    """Make sure that there is something to begin with.
 
     Raises:
-        MissingError: It has no seed, or its volume none of the seed's segments.
+        MissingError: The task has no seed, or its volume none of the seed's segments.
     """
     if not facts.seed:
         raise MissingError(f"the seed of task {facts.task}", hint="Eyewire lists no seed segments for it")
-    if (
-        not any(shown.places.has(segment) for segment in facts.seed)
-        or not np.isin(facts.seed, shown.view.graph.ids).any()
-    ):
+    if not np.isin(facts.seed, view.graph.ids).any():
         raise MissingError(f"the seed of task {facts.task}", hint=f"volume {facts.volume} has no segments of these ids")
-    return Scene(facts, shown.view, shown.places)

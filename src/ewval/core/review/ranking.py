@@ -16,17 +16,17 @@ from ewval.core.segments.views import GraphView
 __all__ = ["rank_of", "to_learn_from"]
 
 
-def rank_of(facts: TaskFacts, opinion: Opinion, view: GraphView, voxels: NDArray[np.int64]) -> Rank:
+def rank_of(facts: TaskFacts, opinion: Opinion, view: GraphView) -> Rank:
     """Return the rank of a task that nothing is settled of.
 
     Args:
         facts: Of the task.
         opinion: Of the model.
         view: The segment graph of its volume.
-        voxels: int64[65536], full-resolution voxels by segment id.
     """
-    chance = np.zeros(SEGMENT_ID_COUNT)
+    chance, voxels = np.zeros(SEGMENT_ID_COUNT), np.zeros(SEGMENT_ID_COUNT, dtype=np.int64)
     chance[opinion.ids] = opinion.probability
+    voxels[view.graph.ids] = view.voxels
     answer = answer_of(facts, opinion, Settled())
     trace = answer if facts.consensus is None else list(facts.consensus)
     wrong, doubt = (_expected_wrong(chance, voxels, given, seed=facts.seed) for given in (trace, answer))

@@ -195,6 +195,7 @@ class ReviewServer:
             for start in range(0, len(array), 16):
                 await response.write(array[start : start + 16].tobytes())
         await response.write_eof()
+        self._desk.is_begun.set()
         return response
 
     async def _stroke(self, request: web.Request) -> web.StreamResponse:

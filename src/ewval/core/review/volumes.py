@@ -61,12 +61,20 @@ class ShownVolumes:
         with self._lock:
             return self._shown.get(volume, lambda: self._read(volume))
 
+    def graph(self, volume: int) -> GraphView:
+        """Return the segment graph of a volume, which is all that ranking its tasks takes; errors as above."""
+        with self._lock:
+            return self._source.graph(volume, *self._packed(volume))
+
     def _read(self, volume: int) -> Shown:
-        if not self._store.has(volume) and self._folder.raw(volume).is_dir():
-            for failure in pack(PackRequest(self._folder, volumes=[volume], workers=Workers(count=1))).failed:
-                raise failure.error
-        image, labels = self._store.image(volume), self._store.segmentation(volume)
+        image, labels = self._packed(volume)
         view, graph = self._source.view(volume, labels), self._source.graph(volume, image, labels)
         full = self._source.image(volume), self._source.labels(volume)
         shown = (image, labels) if full[0] is None or full[1] is None else full
         return Shown(*shown, view=graph, places=Places(view.pooling))  # type: ignore[arg-type]
+
+    def _packed(self, volume: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        if not self._store.has(volume) and self._folder.raw(volume).is_dir():
+            for failure in pack(PackRequest(self._folder, volumes=[volume], workers=Workers(count=1))).failed:
+                raise failure.error
+        return self._store.image(volume), self._store.segmentation(volume)

@@ -162,6 +162,7 @@ async function send(kind, segment) {
   }
   const isStale = reply.status === 409;
   if (!isStale) looked.seconds = 0;
+  if (!isStale && ["accept", "skip"].includes(kind)) return true;
   const before = doc.questions.indexOf(here);
   take(await reply.json());
   if (!doc.questions.includes(here)) here = doc.questions[Math.min(Math.max(before, 0), doc.questions.length - 1)] ?? 0;
