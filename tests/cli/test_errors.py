@@ -10,6 +10,7 @@ from ewval.core.constants import ENV_DEBUG
 
 EXAMPLES = [
     (errors.UsageError("--limit must be positive"), Exit.USAGE),
+    (errors.SettingError("0 leaves no task", setting="limit"), Exit.USAGE),
     (errors.RecipeError("mine.toml", "optimizer.clip", "must be a number"), Exit.USAGE),
     (errors.TokenMissingError(), Exit.CREDENTIAL),
     (errors.TokenRefusedError("https://eyewire.org/1.0/task/1", 403), Exit.CREDENTIAL),
@@ -41,7 +42,7 @@ def test_each_failure_is_one_line_with_its_exit_code(error: errors.EwvalError, c
     line = describe(error)
     assert exit_code(error) is code
     assert "\n" not in line
-    assert str(error) in line
+    assert error.problem in line if isinstance(error, errors.SettingError) else str(error) in line
 
 
 @pytest.mark.parametrize(("error", "code"), EXAMPLES, ids=lambda value: type(value).__name__)
@@ -49,6 +50,11 @@ def test_a_failure_survives_the_way_out_of_a_worker_process(error: errors.EwvalE
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
     assert str(copy) == str(error)
+
+
+def test_a_setting_is_named_by_its_option() -> None:
+    assert describe(errors.SettingError("3 is odd", setting="batch_size")) == "--batch-size 3 is odd"
+    assert describe(errors.SettingError("'exam' is no side", setting="side")) == "--split 'exam' is no side"
 
 
 def test_an_extra_is_named_in_the_command_that_installs_it() -> None:

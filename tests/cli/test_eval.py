@@ -67,7 +67,7 @@ def test_an_empty_side(cli: Cli, data):
     result = cli("eval")
     assert result.exit_code == 6
     assert "ewval: a task with an answer on the test side of ewval-data/split.json not found" in result.stderr
-    assert "`ewval index` with another --split" in result.stderr
+    assert "`ewval index` with another split" in result.stderr
 
 
 def test_a_damaged_model(cli: Cli, data, tmp_path):

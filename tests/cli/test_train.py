@@ -231,14 +231,14 @@ def test_sigterm_saves_says_so_and_exits_with_130(data: Path, tmp_path: Path) ->
 REFUSED = [
     (["--recipe", "best"], 6, "recipe best not found; name a .toml file or one of: "),
     (["--recipe", "mine.toml"], 6, "recipe mine.toml not found"),
-    (["--arch", "unet"], 2, "--arch: recipe quick.toml is for lwunet, not for unet"),
+    (["--arch", "unet"], 2, "--arch unet is not that of recipe quick.toml, which is for lwunet"),
     (["--learning-rate", "-1"], 2, "recipe quick.toml: optimizer: learning_rate must be > 0"),
     (["--device", "gpu"], 2, "--device 'gpu' is none of auto, cpu, cuda, cuda:N"),
     (["--device", "cuda:77"], 7, "device cuda:77 is not available"),
     (["--data", "nowhere"], 2, "there is no data folder nowhere"),
     (["--fold", "3"], 6, "split-3.json not found; `ewval index` makes it"),
     (["--init", "nothing"], 6, "model nothing not found; name a path or one of:"),
-    (["--resume"], 6, "leave out --resume to begin a run"),
+    (["--resume"], 6, "there is no run to resume here"),
 ]
 RECIPES = [
     ("loss", 'name = "dice"', "loss.name: Input should be 'bayes', 'sampled' or 'bce'"),
@@ -285,7 +285,7 @@ def test_first_weights_of_another_shape_are_refused(cli: Cli, data: Path, tmp_pa
     recipe.write_text(QUICK.replace("loops = 1", "loops = 1\nboundary = true"))
     other = cli("train", "--data", data, "--run", "run", *SMALL, "--init", "first")
     assert other.exit_code == 2
-    assert "--init: first is a lwunet with other layers than the recipe's network" in other.stderr
+    assert "--init first is a lwunet with other layers than the recipe's network" in other.stderr
     recipe.write_text(QUICK)
     same = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--init", "first")
     assert same.exit_code == 0
@@ -356,7 +356,7 @@ def test_a_run_that_is_a_file_is_refused(cli: Cli, data: Path, tmp_path: Path) -
     (tmp_path / "run").write_text("")
     result = cli("train", "--data", data, "--run", "run", *SMALL)
     assert result.exit_code == 2
-    assert "--run: run is not a folder" in result.stderr
+    assert "--run run is not a folder" in result.stderr
 
 
 def test_a_number_of_steps_is_kept_to_without_gain_whatever_the_patience(cli: Cli, data: Path, recipe: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_card_from_a_later_version_may_say_more() -> None:
 def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(UsageError, match="--device 'gpu' is none of auto, cpu, cuda, cuda:N"):
+    with pytest.raises(UsageError, match="device 'gpu' is none of auto, cpu, cuda, cuda:N"):
         pick_device("gpu")
 
 

@@ -90,11 +90,15 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         "make it writable or choose another folder, then run the same command again; what is complete is kept",
     ),
     (errors.ConsentError, Exit.USAGE, "`ewval fetch` shows which with --dry-run, and makes them with --yes"),
-    (errors.UsageError, Exit.USAGE, ""),
     (errors.SettingError, Exit.USAGE, ""),
+    (errors.UsageError, Exit.USAGE, ""),
     (errors.RecipeError, Exit.USAGE, "docs/recipes.md lists the keys"),
     (errors.EwvalError, Exit.UNEXPECTED, "please report this"),
 )
+
+
+OPTIONS = {"side": "split"}
+"""Settings whose option has another name."""
 
 
 def exit_code(error: errors.EwvalError) -> Exit:
@@ -117,7 +121,8 @@ def describe(error: errors.EwvalError) -> str:
 def _text(error: errors.EwvalError) -> str:
     """Return what `error` says, settings under the names that their options have."""
     if isinstance(error, errors.SettingError):
-        return f"--{error.setting.replace('_', '-')}: {error.problem}"
+        option = OPTIONS.get(error.setting, error.setting.replace("_", "-"))
+        return f"--{option} {error.problem}"
     return str(error)
 
 

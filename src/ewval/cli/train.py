@@ -104,7 +104,7 @@ def _network_recipe(which: str | None, *, arch: str | None, changes: dict[str, A
     name = which or arch or DEFAULT_ARCH
     table = read_recipe(name)
     if arch is not None and table.get("arch") != arch:
-        raise SettingError("arch", f"recipe {name} is for {table.get('arch')}, not for {arch}")
+        raise SettingError(f"{arch} is not that of recipe {name}, which is for {table.get('arch')}", setting="arch")
     if changes["length.steps"]:
         changes = {**changes, "length.patience": 0}  # whoever asks for a number of steps gets that many
     elif changes["length.epochs"]:
@@ -114,7 +114,7 @@ def _network_recipe(which: str | None, *, arch: str | None, changes: dict[str, A
 
 def _run_folder(path: Path) -> Path:
     if path.exists() and not path.is_dir():
-        raise SettingError("run", f"{path} is not a folder")
+        raise SettingError(f"{path} is not a folder", setting="run")
     return path
 
 

@@ -1,8 +1,8 @@
 """Every failure that ewval foresees.
 
     EwvalError
-    ├── UsageError             nonsense asked for: an option value, a configuration file
-    ├── SettingError           a value of one setting that makes no sense
+    ├── UsageError             what was asked for makes no sense
+    │   └── SettingError       a value that one setting cannot have
     ├── RecipeError            a training recipe with a key or value that makes no sense
     ├── WriteError             a file that cannot be written
     │   └── DiskFullError      for want of room
@@ -56,14 +56,13 @@ class UsageError(EwvalError):
 
 
 @dataclass(eq=False)
-class SettingError(EwvalError):
-    """A value that one setting cannot have; `setting` is its name in Python, such as "batch_size"."""
+class SettingError(UsageError):
+    """A value that one setting cannot have: its name in Python, and how the sentence about it goes on."""
 
-    setting: str
-    problem: str
+    setting: str = ""
 
     def __str__(self) -> str:
-        return f"{self.setting}: {self.problem}"
+        return f"{self.setting} {self.problem}"
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ import re
 
 import torch
 
-from ewval.core.errors import DeviceError, UsageError
+from ewval.core.errors import DeviceError, SettingError
 
 
 def pick_device(text: str) -> torch.device:
@@ -15,7 +15,7 @@ def pick_device(text: str) -> torch.device:
         DeviceError: The GPU asked for is not there.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", text):
-        raise UsageError(f"--device {text!r} is none of auto, cpu, cuda, cuda:N")
+        raise SettingError(f"{text!r} is none of auto, cpu, cuda, cuda:N", setting="device")
     if text == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(text)

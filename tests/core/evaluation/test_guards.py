@@ -132,7 +132,7 @@ def test_a_split_by_cell_may_share_volumes_but_no_cell(bar_folder):
 
 def test_the_split_is_looked_at_for_the_test_side_only(bar_folder):
     guard = split_overlap(tasks_of(bar_folder, "val"), [CARD])
-    assert (guard.state, guard.value, guard.reason) == ("inconclusive", None, "checked with --split test only")
+    assert (guard.state, guard.value, guard.reason) == ("inconclusive", None, "checked on the test side only")
 
 
 def test_a_cell_that_the_card_lists_fails_in_a_volume_that_it_lists(bar_folder):

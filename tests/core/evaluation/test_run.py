@@ -215,10 +215,10 @@ def test_results_never_go_into_a_file(bar_folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loops": (0,)}, "--loops wants whole numbers from 1 to 64"),
-        ({"loops": (99,)}, "--loops wants whole numbers from 1 to 64"),
-        ({"loops": (4, 4)}, "--loops names a number twice"),
-        ({"limit": 0}, "--limit 0 leaves no task"),
+        ({"loops": (0,)}, "loops wants whole numbers from 1 to 64"),
+        ({"loops": (99,)}, "loops wants whole numbers from 1 to 64"),
+        ({"loops": (4, 4)}, "loops names a number twice"),
+        ({"limit": 0}, "limit 0 leaves no task"),
     ],
 )
 def test_requests_that_make_no_sense_are_refused(bar_folder, options, message):
@@ -228,7 +228,7 @@ def test_requests_that_make_no_sense_are_refused(bar_folder, options, message):
 
 def test_sides_that_do_not_exist_are_refused():
     assert parse_side("val") == "val"
-    with pytest.raises(UsageError, match="--split 'exam' is none of test, val, train, all"):
+    with pytest.raises(UsageError, match="side 'exam' is none of test, val, train, all"):
         parse_side("exam")
 
 

@@ -83,7 +83,7 @@ def test_only_get_is_used(scripted: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("url", ["eyewire.org", "ftp://x", "http://", "http://a b", "http://x?q=1", "http://u:p@x"])
 def test_a_base_that_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="--api should be a URL such as"):
+    with pytest.raises(UsageError, match="api should be a URL such as"):
         EyewireClient(url, token=None, rate=1.0, user_agent="ewval/0")
 
 

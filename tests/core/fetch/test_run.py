@@ -329,13 +329,13 @@ def test_one_fetch_at_a_time_works_in_a_folder(served: WireServer, folder: DataF
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"api_rate": 0}, "--api-rate is requests per second"),
-        ({"bucket_rate": float("nan")}, "--bucket-rate is requests per second"),
-        ({"context": -1}, "--context counts ancestors"),
-        ({"drop_raw": True}, "--drop-raw without --pack"),
-        ({"pack": True, "metadata_only": True}, "exclude each other"),
-        ({"api": "eyewire.org"}, "--api should be a URL"),
-        ({"api": "https://u:p@eyewire.org"}, "--api should be a URL"),
+        ({"api_rate": 0}, "api_rate is requests per second"),
+        ({"bucket_rate": float("nan")}, "bucket_rate is requests per second"),
+        ({"context": -1}, "context counts ancestors"),
+        ({"drop_raw": True}, "drop_raw needs packing"),
+        ({"pack": True, "metadata_only": True}, "pack needs volumes"),
+        ({"api": "eyewire.org"}, "api should be a URL"),
+        ({"api": "https://u:p@eyewire.org"}, "api should be a URL"),
     ],
 )
 def test_nonsense_is_refused(tmp_path: Path, fields: dict[str, Any], problem: str) -> None:

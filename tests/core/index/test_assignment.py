@@ -96,7 +96,7 @@ def test_every_cell_is_tested_in_exactly_one_fold(folds: int, seed: int) -> None
 
 @pytest.mark.parametrize("folds", [1, 4])
 def test_more_folds_than_cells_are_refused(folds: int) -> None:
-    with pytest.raises(UsageError, match=f"--folds {folds}: at least 2 and at most one for each of the 3 cells"):
+    with pytest.raises(UsageError, match=f"folds {folds}: at least 2 and at most one for each of the 3 cells"):
         list(by_fold(np.array([1, 1, 2, 3]), folds, fractions=THIRD, seed=0))
 
 
@@ -184,7 +184,7 @@ def test_the_same_seed_gives_the_same_split_on_every_machine() -> None:
     ("test", "val", "text"), [(1.0, 0.0, "test"), (-0.1, 0.0, "test"), (0.1, 1.5, "val"), (float("nan"), 0, "test")]
 )
 def test_what_is_no_share_is_refused(test: float, val: float, text: str) -> None:
-    with pytest.raises(UsageError, match=rf"--{text}-fraction .* is not in \[0, 1\)"):
+    with pytest.raises(UsageError, match=rf"{text}_fraction .* is not in \[0, 1\)"):
         Fractions(test, val)
 
 

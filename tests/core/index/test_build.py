@@ -216,9 +216,9 @@ def test_a_folder_of_the_seed_system_is_indexed_as_it_is(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"consensus": ConsensusRule(0.5)}, "--consensus 0.5: the JSON files hold no confidences"),
-        ({"min_weight": 2.0}, "--min-weight: the JSON files hold no weights"),
-        ({"split": "cell:77960"}, "--split cell:77960: the cells of some tasks are unknown here; use --split cell"),
+        ({"consensus": ConsensusRule(0.5)}, "consensus 0.5: the JSON files hold no confidences"),
+        ({"min_weight": 2.0}, "min_weight cannot be used: the JSON files hold no weights"),
+        ({"split": "cell:77960"}, "split cell:77960: the cells of some tasks are unknown here; use cell"),
     ],
 )
 def test_what_the_json_files_cannot_tell_is_refused(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
@@ -330,13 +330,13 @@ def test_in_random_worlds_nothing_stands_on_two_sides(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"split": "task"}, "--split task: it is volume, cell or cell:NUMBER"),
-        ({"split": "cell:"}, "--split cell:: it is volume"),
-        ({"split": "cell:x"}, "--split cell:x: it is volume"),
-        ({"split": "volume:3"}, "--split volume:3: it is volume"),
-        ({"folds": 1}, "--folds 1: at least 2"),
-        ({"min_weight": -1.0}, "--min-weight -1.0 is not a weight"),
-        ({"min_weight": float("nan")}, "--min-weight nan is not a weight"),
+        ({"split": "task"}, "split task: it is volume, cell or cell:NUMBER"),
+        ({"split": "cell:"}, "split cell:: it is volume"),
+        ({"split": "cell:x"}, "split cell:x: it is volume"),
+        ({"split": "volume:3"}, "split volume:3: it is volume"),
+        ({"folds": 1}, "folds 1: at least 2"),
+        ({"min_weight": -1.0}, "min_weight -1.0 is not a weight"),
+        ({"min_weight": float("nan")}, "min_weight nan is not a weight"),
     ],
 )
 def test_nonsense_is_refused(tmp_path: Path, options: dict[str, Any], problem: str) -> None:

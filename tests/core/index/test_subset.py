@@ -66,7 +66,7 @@ def test_cells_without_out_leave_the_others_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("out", [None, "some"])
 def test_an_unknown_cell_is_named_before_anything_is_written(tmp_path: Path, out: str | None) -> None:
     folder = write_world(tmp_path / "all", line_of_cells(3))
-    with pytest.raises(MissingError, match="cell 5 not found; `ewval fetch --cell` gets its tasks"):
+    with pytest.raises(MissingError, match="cell 5 not found; `ewval fetch` gets its tasks"):
         run(folder, cells=(1001, 5), out=tmp_path / out if out else None)
     assert not folder.split.exists()
     assert not (tmp_path / "some").exists()

@@ -163,7 +163,7 @@ def test_raw_volumes_packed_before_are_dropped_only_where_the_packed_ones_are_wh
 
 def test_two_factors_in_one_folder_are_refused(folder: DataFolder) -> None:
     run(folder, factor=8)
-    with pytest.raises(UsageError, match="holds volumes packed with --factor 8; use that, or another data folder"):
+    with pytest.raises(UsageError, match="holds volumes packed with factor 8; use that, or another data folder"):
         run(folder)
 
 

@@ -164,7 +164,7 @@ def test_processes_share_the_tasks_in_pieces_that_leave_none_out():
 def test_a_report_of_several_processes_needs_a_folder(folder, model):
     run = run_of(folder, model, [1])
     run.shards = Shards(0, 2)
-    with pytest.raises(UsageError, match="--report under torchrun needs --out"):
+    with pytest.raises(UsageError, match="report under torchrun needs an output folder"):
         Reporter(run)
 
 

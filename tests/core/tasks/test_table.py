@@ -109,7 +109,7 @@ def test_tasks_are_chosen_by_cell_or_where_it_is_unknown_by_root() -> None:
     table = small_table()
     assert table.in_cells([1]).tolist() == [True, True, True, False]
     assert table.in_cells([14, 1]).tolist() == [True] * 4
-    with pytest.raises(MissingError, match="cell 12 not found; `ewval fetch --cell` gets its tasks"):
+    with pytest.raises(MissingError, match="cell 12 not found; `ewval fetch` gets its tasks"):
         table.in_cells([12])
 
 

@@ -54,7 +54,7 @@ def test_a_small_fraction_of_few_tasks_is_still_one_each(tiny_data: Path) -> Non
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(tiny_data: Path) -> None:
-    with pytest.raises(SettingError, match="batch_size: 3 samples cannot be shared evenly by 2 processes"):
+    with pytest.raises(SettingError, match="batch_size 3 cannot be shared evenly by 2 processes"):
         open_sources(DataFolder(tiny_data), request(batch_size=3), team=team(0))
 
 

@@ -199,5 +199,5 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, make_batch: 
 def test_a_checkpoint_without_the_running_mean_is_refused(tmp_path: Path, make_batch: MakeBatch) -> None:
     run(tmp_path, make_batch)
     other = fit(tmp_path, make_batch, config=replace(CONFIG, optimizer=OptimizerConfig()))
-    with pytest.raises(DamagedError, match="trained with another --ema"):
+    with pytest.raises(DamagedError, match="trained with another ema"):
         other.resume()

@@ -129,7 +129,7 @@ def split_overlap(tasks: TaskSet, cards: Sequence[ModelCard]) -> Guard:
     since a model may come from elsewhere and know this folder better than its split says.
     """
     if tasks.side != "test":
-        return Guard("inconclusive", None, "checked with --split test only")
+        return Guard("inconclusive", None, "checked on the test side only")
     split, table = tasks.split, tasks.table
     rule = split.fallback or split.rule
     unit, column = ("volume", table.volume) if rule.startswith("volume") else ("cell", table.group)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from ewval.core.errors import UsageError
+from ewval.core.errors import SettingError
 from ewval.core.folder import DataFolder
 
 Side = Literal["test", "val", "train", "all"]
@@ -49,17 +49,17 @@ class EvalRequest:
 
     def __post_init__(self) -> None:
         if self.out is not None and self.out.exists() and not self.out.is_dir():
-            raise UsageError(f"--out {self.out} is not a folder")
+            raise SettingError(f"{self.out} is not a folder", setting="out")
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit {self.limit} leaves no task; give at least 1")
+            raise SettingError(f"{self.limit} leaves no task; give at least 1", setting="limit")
         if self.loops is not None:
             self._check_loops(self.loops)
 
     def _check_loops(self, loops: tuple[int, ...]) -> None:
         if not loops or not all(1 <= count <= MAX_LOOPS for count in loops):
-            raise UsageError(f"--loops wants whole numbers from 1 to {MAX_LOOPS}, such as 4,1")
+            raise SettingError(f"wants whole numbers from 1 to {MAX_LOOPS}, such as 4,1", setting="loops")
         if len(set(loops)) != len(loops):
-            raise UsageError("--loops names a number twice")
+            raise SettingError("names a number twice", setting="loops")
 
 
 def parse_loops(text: str) -> tuple[int, ...]:
@@ -70,7 +70,7 @@ def parse_loops(text: str) -> tuple[int, ...]:
     """
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words):
-        raise UsageError(f"--loops {text!r} is not a list of whole numbers, such as 4,1")
+        raise SettingError(f"{text!r} is not a list of whole numbers, such as 4,1", setting="loops")
     return tuple(int(word) for word in words)
 
 
@@ -81,5 +81,5 @@ def parse_side(text: str) -> Side:
         UsageError: There is no such side.
     """
     if text not in SIDES:
-        raise UsageError(f"--split {text!r} is none of {', '.join(SIDES)}")
+        raise SettingError(f"{text!r} is none of {', '.join(SIDES)}", setting="side")
     return text

@@ -128,7 +128,7 @@ def read_tasks(
     )
 
 
-_EMPTY_HINT = "`ewval index` with another --split or --test-fraction makes one, or choose another side with --split"
+_EMPTY_HINT = "`ewval index` with another split or fraction makes one; or choose another side"
 
 
 def _target(sample: Sample) -> NDArray[np.bool_]:

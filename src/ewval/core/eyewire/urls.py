@@ -3,7 +3,7 @@
 import re
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from ewval.core.errors import UsageError
+from ewval.core.errors import SettingError
 
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 UNFIT = re.compile(r"[\s\\\x00-\x1f\x7f]")
@@ -16,7 +16,7 @@ def web_address(text: str) -> str:
         UsageError: It is not a plain http(s) URL.
     """
     if flaw(text) is not None:
-        raise UsageError("--api should be a URL such as https://eyewire.org")
+        raise SettingError("should be a URL such as https://eyewire.org", setting="api")
     return text.rstrip("/")
 
 

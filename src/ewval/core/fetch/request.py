@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ewval.core.constants import DEFAULT_API, DEFAULT_CONTEXT
-from ewval.core.errors import EwvalError, UsageError
+from ewval.core.errors import EwvalError, SettingError
 from ewval.core.eyewire.limits import Limits
 from ewval.core.eyewire.urls import web_address
 from ewval.core.folder import DataFolder
@@ -66,15 +66,17 @@ class FetchRequest:
 
     def __post_init__(self) -> None:
         web_address(self.api)
-        for name, rate in (("--api-rate", self.api_rate), ("--bucket-rate", self.bucket_rate)):
+        for name, rate in (("api_rate", self.api_rate), ("bucket_rate", self.bucket_rate)):
             if not 0 < rate <= HIGHEST_RATE:
-                raise UsageError(f"{name} is requests per second, above 0 and up to {HIGHEST_RATE:.0f}")
+                raise SettingError(f"is requests per second, above 0 and up to {HIGHEST_RATE:.0f}", setting=name)
         if not 0 <= self.context <= 100:
-            raise UsageError("--context counts ancestors, 0 to 100")
+            raise SettingError("counts ancestors, 0 to 100", setting="context")
         if self.drop_raw and not self.pack:
-            raise UsageError("--drop-raw without --pack would throw away what was fetched; add --pack")
+            raise SettingError(
+                "needs packing, too: without it, what was fetched would be thrown away", setting="drop_raw"
+            )
         if self.pack and self.metadata_only:
-            raise UsageError("--pack and --metadata-only exclude each other")
+            raise SettingError("needs volumes, which metadata only leaves out", setting="pack")
 
 
 @dataclass(frozen=True, slots=True)

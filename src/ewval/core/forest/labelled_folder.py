@@ -19,7 +19,7 @@ from ewval.core.volumes.store import PackedStore
 __all__ = ["read_labelled", "share_out"]
 
 SIDES = ("train", "val", "test")
-WHERE_FROM = "`ewval pack` measures it in raw files; where these are gone, fetch into a new --data folder"
+WHERE_FROM = "`ewval pack` measures it in raw files; where these are gone, fetch into a new data folder"
 
 
 def read_labelled(

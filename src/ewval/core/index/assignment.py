@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ewval.core.constants import CUBE_EDGE, CUBE_STRIDE
-from ewval.core.errors import UsageError
+from ewval.core.errors import SettingError, UsageError
 
 TRAIN, VAL, TEST, GAP = 0, 1, 2, 3
 
@@ -45,9 +45,9 @@ class Fractions:
     def __post_init__(self) -> None:
         for name, value in (("test", self.test), ("val", self.val)):
             if not 0 <= value < 1:
-                raise UsageError(f"--{name}-fraction {value} is not in [0, 1)")
+                raise SettingError(f"{value} is not in [0, 1)", setting=f"{name}_fraction")
         if self.test + self.val >= 1:
-            raise UsageError("--test-fraction and --val-fraction leave nothing to train on")
+            raise UsageError("the fractions for testing and validation leave nothing to train on")
 
 
 def hash_order(ids: Int64s, *, seed: int) -> Int64s:
@@ -103,7 +103,7 @@ def by_fold(cell: Int64s, folds: int, *, fractions: Fractions, seed: int) -> Ite
     """
     cells, which, sizes = np.unique(cell, return_inverse=True, return_counts=True)
     if not 2 <= folds <= len(cells):
-        raise UsageError(f"--folds {folds}: at least 2 and at most one for each of the {len(cells)} cells")
+        raise SettingError(f"{folds}: at least 2 and at most one for each of the {len(cells)} cells", setting="folds")
     load, fold = np.zeros(folds, dtype=np.int64), np.empty(len(cells), dtype=np.int64)
     for unit in hash_order(cells, seed=seed):
         fold[unit] = np.argmin(load)

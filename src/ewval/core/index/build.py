@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ewval.core.errors import MissingError, UsageError
+from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.index.assignment import Fractions
 from ewval.core.index.exclusions import Facts, Flags, count_first, reasons_before_decoding, reasons_of_volumes
@@ -66,11 +66,11 @@ class IndexRequest:
     def __post_init__(self) -> None:
         SplitRule(self.split)
         if self.folds is not None and self.folds < 2:
-            raise UsageError(f"--folds {self.folds}: at least 2 and at most one for each cell")
+            raise SettingError(f"{self.folds}: at least 2 and at most one for each cell", setting="folds")
         if self.min_weight is not None and not self.min_weight >= 0:
-            raise UsageError(f"--min-weight {self.min_weight} is not a weight")
+            raise SettingError(f"{self.min_weight} is not a weight", setting="min_weight")
         if self.out is not None and self.out.resolve() == self.folder.root.resolve():
-            raise UsageError(f"--out {self.out} is the data folder itself")
+            raise SettingError(f"{self.out} is the data folder itself", setting="out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def index(request: IndexRequest, *, progress: Progress = SILENT) -> IndexSummary
 
 def _reasons_of_tasks(request: IndexRequest, table: TaskTable, facts: Facts) -> dict[str, Flags]:
     if request.min_weight is not None and np.isnan(facts.weight).all():
-        raise UsageError("--min-weight: the JSON files hold no weights")
+        raise SettingError("cannot be used: the JSON files hold no weights", setting="min_weight")
     reasons = {}
     if request.cells is not None:
         reasons["other_cell"] = ~table.in_cells(request.cells)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ewval.core.constants import DEFAULT_CONTEXT
-from ewval.core.errors import UsageError
+from ewval.core.errors import SettingError
 from ewval.core.index import assignment
 from ewval.core.index.assignment import Codes, Fractions
 from ewval.core.index.duplicates import question_keys
@@ -33,7 +33,7 @@ class SplitRule:
         head, _, number = self.name.partition(":")
         threshold = head == "cell" and number.isascii() and number.isdigit()
         if self.name not in ("volume", "cell") and not threshold:
-            raise UsageError(f"--split {self.name}: it is volume, cell or cell:NUMBER, such as cell:77960")
+            raise SettingError(f"{self.name}: it is volume, cell or cell:NUMBER, such as cell:77960", setting="split")
 
     @property
     def threshold(self) -> int | None:
@@ -71,7 +71,7 @@ def split_by_rule(tasks: Kept, rule: SplitRule, *, fractions: Fractions, seed: i
     cells = table.group[rows]
     if rule.threshold is not None:
         if (table.cell[rows] == NONE).any():
-            raise UsageError(f"--split {rule.name}: the cells of some tasks are unknown here; use --split cell")
+            raise SettingError(f"{rule.name}: the cells of some tasks are unknown here; use cell", setting="split")
         codes = assignment.by_threshold(cells, rule.threshold, fractions=fractions, seed=seed)
         return _describe(tasks, codes, rule=rule.name, seed=seed)
     if rule.name == "volume":

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ewval.core.errors import MissingError, UsageError
+from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.index.exclusions import Facts
 from ewval.core.storage.ragged import chain
@@ -48,9 +48,11 @@ def read_source(folder: DataFolder, *, rule: ConsensusRule) -> Source:
         if len(fetched.files.ids):
             return _source_of_fetched(fetched, TaskTable.load(folder) if all(files) else None, rule=rule)
     if not any(files):
-        raise MissingError(f"any task in {folder.root}", hint="`ewval fetch` gets tasks, --data names the folder")
+        raise MissingError(f"any task in {folder.root}", hint="`ewval fetch` gets tasks")
     if not isinstance(rule.rule, str):
-        raise UsageError(f"--consensus {rule.rule}: the JSON files hold no confidences, only what was chosen")
+        raise SettingError(
+            f"{rule.rule}: the JSON files hold no confidences, only what was chosen", setting="consensus"
+        )
     listed = TaskTable.load(folder)
     return Source(listed, _facts_of_listed(len(listed)), ConsensusRule("all"))
 

@@ -251,6 +251,6 @@ def _check_factor(folder: DataFolder, *, factor: int) -> None:
         edge = packed_edge(folder, volume)
         if edge is not None and edge != CUBE_EDGE // factor:
             raise UsageError(
-                f"{folder.root} holds volumes packed with --factor {CUBE_EDGE // edge};"
-                f" use that, or another data folder for --factor {factor}"
+                f"{folder.root} holds volumes packed with factor {CUBE_EDGE // edge};"
+                f" use that, or another data folder for factor {factor}"
             )

@@ -127,7 +127,7 @@ def with_small_seed(sample: Sample, view: VolumeView, *, seed: Sequence[int]) ->
         hint = (
             "its volume has no segments of these ids"
             if view.resolution == "full"
-            else "it is too small for the packed cube; fetch the volume into another --data folder, without --drop-raw"
+            else "it is too small for the packed cube; fetch the volume elsewhere, and keep its raw files"
         )
         raise MissingError(f"the seed of task {sample.task} at 64^3", hint=hint)
     mask = np.zeros(sample.labels.shape, dtype=bool)

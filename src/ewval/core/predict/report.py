@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.errors import UsageError
+from ewval.core.errors import SettingError
 from ewval.core.predict.run import Found, PredictRun
 from ewval.core.show.viewer import TaskPanel, render_report
 from ewval.core.storage.files import write_atomically
@@ -30,7 +30,9 @@ class Reporter:
 
     def __init__(self, run: PredictRun, *, opened: int = OPENED) -> None:
         if run.shards.size > 1 and run.saved is None:
-            raise UsageError("--report under torchrun needs --out, where the processes leave what it shows")
+            raise SettingError(
+                "under torchrun needs an output folder, where the processes leave what it shows", setting="report"
+            )
         self._run, self._opened = run, opened
         self._rows: list[dict[str, Any]] = []
         self._panels: list[tuple[float, int, Found, NDArray[np.float16] | None]] = []

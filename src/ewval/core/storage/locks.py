@@ -55,7 +55,7 @@ def _lock(stream: BufferedWriter, root: Path, *, waits: bool, sleep: Callable[[f
     is_told = False
     while not _try_to_lock(stream, root):
         if not waits:
-            raise UsageError(f"another fetch is at work in {root}; wait for it, or choose another --data")
+            raise UsageError(f"another fetch is at work in {root}; wait for it, or choose another data folder")
         if not is_told:
             _log.warning("another fetch is at work in %s; waiting for it", root)
             is_told = True

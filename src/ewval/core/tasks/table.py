@@ -212,7 +212,7 @@ class TaskTable:
         for cell in cells:
             mine = (self.group == cell) | (self.group == -cell)
             if not mine.any():
-                raise MissingError(f"cell {cell}", hint="`ewval fetch --cell` gets its tasks")
+                raise MissingError(f"cell {cell}", hint="`ewval fetch` gets its tasks")
             chosen |= mine
         return chosen
 

@@ -100,7 +100,9 @@ def check_same_run(folder: RunFolder, options: Mapping[str, Any]) -> None:
     )
     if changed:
         said = ", ".join(f"{key} was {before[key]}, not {wanted[key]}" for key in changed[:4])
-        raise UsageError(f"the run in {folder.root} was begun with other options ({said}); use them, or another --run")
+        raise UsageError(
+            f"the run in {folder.root} was begun with other options ({said}); use them, or another run folder"
+        )
 
 
 class MetricsLog:

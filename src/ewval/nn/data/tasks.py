@@ -127,7 +127,7 @@ def open_sources(data: DataFolder, request: SourceRequest, *, team: Team) -> Sou
     samples = request.samples
     if samples.batch_size % team.size:
         raise SettingError(
-            "batch_size", f"{samples.batch_size} samples cannot be shared evenly by {team.size} processes"
+            f"{samples.batch_size} cannot be shared evenly by {team.size} processes", setting="batch_size"
         )
     split, path = read_split(data, fold=request.fold), split_path(data, fold=request.fold)
     table, store = TaskTable.load(data), PackedStore(data, cache=CACHED_VOLUMES)

@@ -95,7 +95,7 @@ def restore(
         DamagedError: It is the state of another network or of other options; `what` names it.
     """
     if (ema is None) != (content["ema"] is None):
-        raise DamagedError(what, "it was trained with another --ema")
+        raise DamagedError(what, "it was trained with another ema")
     try:
         network.load_state_dict(content["network"])
         optimizer.load_state_dict(content["optimizer"])

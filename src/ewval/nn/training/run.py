@@ -185,7 +185,7 @@ def _set_up_torch(request: RunRequest) -> None:
 def _check_resumed(request: RunRequest, folder: RunFolder) -> None:
     begun = folder.last.is_file() or _stage_folder(request.run).last.is_file()
     if request.resume and not begun:
-        raise MissingError(f"checkpoint {folder.last}", hint="leave out --resume to begin a run")
+        raise MissingError(f"checkpoint {folder.last}", hint="there is no run to resume here")
 
 
 def _prepare(request: RunRequest, sources: Sources, folder: RunFolder, *, team: Team, progress: Progress) -> Fit:
@@ -236,7 +236,7 @@ def _network(request: RunRequest, first: Model | None) -> Network:
         network.load_state_dict(first.network.state_dict())
     except RuntimeError as error:
         problem = f"{first.card.name} is a {first.card.arch} with other layers than the recipe's network"
-        raise SettingError("init", problem) from error
+        raise SettingError(problem, setting="init") from error
     return network
 
 
