@@ -216,7 +216,7 @@ def test_a_folder_of_the_seed_system_is_indexed_as_it_is(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"consensus": ConsensusRule(0.5)}, "consensus 0.5: the JSON files hold no confidences"),
+        ({"consensus": ConsensusRule(0.5)}, "consensus 0.5: the JSON files hold what was chosen, no confidences"),
         ({"min_weight": 2.0}, "min_weight cannot be used: the JSON files hold no weights"),
         ({"split": "cell:77960"}, "split cell:77960: the cells of some tasks are unknown here; use cell"),
     ],

@@ -210,7 +210,7 @@ def test_a_port_in_use_is_named(make_desk):
             async with ReviewServer(make_desk(), secret=SECRET, port=port):
                 pass
 
-        with pytest.raises(UsageError, match=f"--port {port} cannot be had"):
+        with pytest.raises(UsageError, match=f"port {port} cannot be had"):
             asyncio.run(main())
 
 

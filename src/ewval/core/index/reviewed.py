@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ewval.core.errors import MissingError, UsageError
+from ewval.core.errors import MissingError, SettingError
 from ewval.core.index.source import Source
 from ewval.core.ledger.reviews import Review, ReviewStore, answers_of
 from ewval.core.tasks.table import Int64s
@@ -47,8 +47,8 @@ def with_reviews(source: Source, answers: dict[int, Review], *, keeps_files: boo
     tasks = np.array(sorted(task for task in answers if table.has(task)), dtype=np.int64)
     rows = table.rows(tasks)
     if np.isnan(source.facts.weight[rows]).any() and not keeps_files:
-        raise UsageError(
-            "--reviews would overwrite the only copy of the players' answers; name another folder by --out"
+        raise SettingError(
+            "would overwrite the only copy of the players' answers; write to another folder", setting="reviews"
         )
     weight, wanted = source.facts.weight.copy(), source.facts.wanted.copy()
     weight[rows], wanted[rows] = REVIEW_WEIGHT, True

@@ -50,9 +50,7 @@ def read_source(folder: DataFolder, *, rule: ConsensusRule) -> Source:
     if not any(files):
         raise MissingError(f"any task in {folder.root}", hint="`ewval fetch` gets tasks")
     if not isinstance(rule.rule, str):
-        raise SettingError(
-            f"{rule.rule}: the JSON files hold no confidences, only what was chosen", setting="consensus"
-        )
+        raise SettingError(f"{rule.rule}: the JSON files hold what was chosen, no confidences", setting="consensus")
     listed = TaskTable.load(folder)
     return Source(listed, _facts_of_listed(len(listed)), ConsensusRule("all"))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
-from ewval.core.errors import DamagedError, SettingError, UsageError
+from ewval.core.errors import DamagedError, UsageError
 from ewval.core.predict.answers import Answer, to_document
 from ewval.core.show.nrrd import encode_nrrd
 from ewval.core.show.slices import Overlay, centre_of, draw_slices
@@ -50,8 +50,7 @@ class AnswerFolder:
         if path.is_file() and (found := _read_json(path)) != wanted:
             changed = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key])) or "options"
             raise UsageError(f"{root} holds answers made with another {changed}; choose another folder or delete it")
-        write_atomically(path, json.dumps(wanted, indent=2).encode() + b"
-")
+        write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
 
     def is_finished(self, task: int) -> bool:
         """Whether all files of `task` are there."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
-from ewval.core.errors import UsageError
+from ewval.core.errors import SettingError
 from ewval.core.ledger.reviews import Rank
 from ewval.core.review.ranking import to_learn_from
 from ewval.core.review.scene import TaskFacts
@@ -35,7 +35,7 @@ class Queue:
         self, tasks: Sequence[TaskFacts], *, order: str, settled: Iterable[int] = (), ranks: Mapping[int, Rank]
     ) -> None:
         if order not in ORDERS:
-            raise UsageError(f"--order {order}: it is {', '.join(ORDERS)}")
+            raise SettingError(f"{order}: it is {', '.join(ORDERS)}", setting="order")
         self.tasks = {facts.task: facts for facts in tasks}
         self.order, self.problems = order, dict[int, str]()
         self._settled = set(settled) & self.tasks.keys()

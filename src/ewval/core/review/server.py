@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
-from ewval.core.errors import EwvalError, MissingError, UsageError
+from ewval.core.errors import EwvalError, MissingError, SettingError
 from ewval.core.ledger.reviews import ENDS, Stroke
 from ewval.core.review.desk import Desk, pack_meshes
 
@@ -104,8 +104,8 @@ class ReviewServer:
         except OSError as error:
             await self._runner.cleanup()
             reason = error.strerror or str(error)
-            raise UsageError(
-                f"--port {self._wanted_port} cannot be had ({reason}); 0 takes one that is free"
+            raise SettingError(
+                f"{self._wanted_port} cannot be had ({reason}); 0 takes one that is free", setting="port"
             ) from error
         port = self._runner.addresses[0][1]
         self._allowed = frozenset(f"{name}:{port}" for name in (HOST, "localhost"))
