@@ -21,13 +21,18 @@ def _leave_working_folder() -> None:
 _leave_working_folder()
 
 from ewval.cli.app import app  # noqa: E402 - what it imports must not come from there
+from ewval.cli.errors import report  # noqa: E402 - as above
 from ewval.cli.streams import guard_streams  # noqa: E402 - as above
+from ewval.core.errors import WriteError  # noqa: E402 - as above
 
 
 def main() -> None:
     """Run the command line."""
     guard_streams()
-    app(prog_name="ewval")
+    try:
+        app(prog_name="ewval")
+    except WriteError as error:  # what is shown before a command begins, such as its help
+        sys.exit(report(error))
 
 
 if __name__ == "__main__":

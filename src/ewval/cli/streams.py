@@ -3,9 +3,11 @@
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ewval.cli.tables import is_sensible_width
+from ewval.core.storage.files import write_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -44,20 +46,37 @@ def _hold(number: int) -> None:
 
 
 class _Pipe(io.FileIO):
-    """A descriptor that takes the null device's place once nobody reads at the other end."""
+    """A descriptor whose place the null device takes once nobody reads at the other end, or nothing can be written."""
 
     is_unread = False
 
     def write(self, data: "ReadableBuffer", /) -> Any:
-        """Write, or pretend to."""
+        """Write, or pretend to.
+
+        Raises:
+            WriteError: Results cannot be written where they are to go.
+        """
         try:
             return super().write(data)
-        except BrokenPipeError:
-            self.is_unread = True
+        except OSError as error:
+            place = _leads_to(self.fileno())
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)
+            self.is_unread = isinstance(error, BrokenPipeError)
+            if not self.is_unread and self.fileno() == STDOUT:
+                raise write_error(place, error) from error  # results are lost, messages may be
             return len(memoryview(data).cast("B"))
+
+
+def _leads_to(number: int) -> Path:
+    """Return the file that a descriptor leads to, or what stands for it where the system does not tell."""
+    for place in (f"/proc/self/fd/{number}", f"/dev/fd/{number}"):
+        try:
+            return Path(place).readlink()
+        except OSError:
+            continue
+    return Path("standard output")
 
 
 def _guarded(number: int, stream: TextIO | None) -> TextIO:

@@ -71,6 +71,8 @@ def _connect_alone(path: Path) -> sqlite3.Connection:
 
 
 def _lacks_shared_memory(error: sqlite3.OperationalError) -> bool:
+    if error.sqlite_errorcode == sqlite3.SQLITE_IOERR_WRITE:
+        return False
     return error.sqlite_errorcode & 0xFF in MAYBE_NO_SHARED_MEMORY
 
 

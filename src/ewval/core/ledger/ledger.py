@@ -28,6 +28,8 @@ from ewval.core.ledger.schema import (
 )
 from ewval.core.storage.files import make_folder, share, write_error, writing
 
+UNWRITABLE = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE)
+
 State = Literal["new", "done", "absent", "failed"]
 
 
@@ -303,7 +305,7 @@ def _translated(path: Path) -> Iterator[None]:
         kind = error.sqlite_errorcode & 0xFF
         if kind == sqlite3.SQLITE_FULL:
             raise write_error(path, OSError(errno.ENOSPC, str(error))) from error
-        if kind == sqlite3.SQLITE_READONLY:
+        if kind == sqlite3.SQLITE_READONLY or error.sqlite_errorcode in UNWRITABLE:
             raise WriteError(str(path), str(error)) from error
         raise UsageError(f"cannot use {path}: {error}") from error
     except sqlite3.DatabaseError as error:

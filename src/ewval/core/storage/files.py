@@ -16,6 +16,8 @@ from ewval.core.errors import DiskFullError, WriteError
 
 INCOMPLETE = ".incomplete"
 FULL = (errno.ENOSPC, errno.EDQUOT)
+ONLY_WRITING = (*FULL, errno.EROFS, errno.EFBIG)
+"""What no reading is refused with."""
 
 
 @contextmanager
@@ -58,8 +60,10 @@ def writing(path: Path, *others: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        about = path if error.filename is None else Path(os.fsdecode(error.filename))
-        if about not in (path, *others, *path.parents) and path not in about.parents:
+        named = [error.filename2, error.filename]  # a copy that fails names its source as well
+        about = next((Path(os.fsdecode(name)) for name in named if name is not None), path)
+        is_ours = about in (path, *others, *path.parents) or path in about.parents
+        if not (is_ours or error.errno in ONLY_WRITING):
             raise  # another file, such as one that is read meanwhile
         raise write_error(path, error) from error
 
