@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ewval.cli.errors import Exit, describe, exit_code
 from ewval.cli.output import Output, message
+from ewval.core.constants import FOREIGN
 from ewval.core.errors import EwvalError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Presenter:
     _failed: dict[int, EwvalError] = field(default_factory=dict)
     _shown: int = 0
     _packed: int = 0
+    _foreign: dict[int, float] = field(default_factory=dict)
 
     def take(self, result: "Result", *, reporter: "Reporter | None" = None) -> None:
         """Take what came of one task."""
@@ -63,6 +65,8 @@ class Presenter:
         """Take one answer; it is written at once where nothing has to wait for the others."""
         self._shown += 1
         self._packed += document["resolution"] == "packed"
+        if document.get("familiarity") is not None and document["familiarity"] < FOREIGN:
+            self._foreign[document["volume"]] = document["familiarity"]
         self.first = self.first or document
         if self.rank or (self.form == "text" and not self.single):
             self._kept.append(_slim(document) if self.form == "text" else document)
@@ -88,6 +92,8 @@ class Presenter:
                 self._write(document)
         if self._packed and reads_contacts:
             self.output.note(_warning(self._packed))
+        elif self._foreign:
+            self.output.note(_foreign_warning(self._foreign))
         for line in (*failure_lines(failed_cells, noun="cell"), *failure_lines(self._failed)):
             message(f"ewval: {line}")
         return end([*failed_cells.values(), *self._failed.values()], answered=self._shown)
@@ -122,6 +128,15 @@ def _warning(count: int) -> str:
     return (
         f"ewval: warning: {tasks} answered from packed (64^3) volumes, which have lost most of the contacts that this"
         " model reads; do not rely on these verdicts: fetch into another --data folder, without --drop-raw"
+    )
+
+
+def _foreign_warning(foreign: Mapping[int, float]) -> str:
+    least = min(foreign, key=lambda volume: foreign[volume])
+    volumes = f"volume {least} is" if len(foreign) == 1 else f"{len(foreign):,} volumes, {least} most of all, are"
+    return (
+        f"ewval: warning: {volumes} unlike anything that the model learned from (familiarity {foreign[least]:.2f});"
+        " its probabilities are wide there: `ewval train` on tasks of this tissue makes a model that knows it"
     )
 
 
@@ -200,7 +215,9 @@ def _closing_lines(document: Document, *, left_out: int) -> list[str]:
         for doubt in document["doubts"]
         if doubt["reason"] != "unlikely"
     ]
-    lines.append(f"review priority {document['review_priority']:.2f}")
+    familiarity = document.get("familiarity")
+    known = "" if familiarity is None else f", familiarity of the volume {familiarity:.2f}"
+    lines.append(f"review priority {document['review_priority']:.2f}{known}")
     if document["resolution"] == "packed":
         lines.append(
             "scored at 64^3, sizes are estimates: segments too small for it are not listed (no raw volume at hand)"

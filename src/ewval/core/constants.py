@@ -44,3 +44,6 @@ ENV_KERNELS = "EWVAL_KERNELS"
 """`off` leaves the compiled kernels aside: numpy does all the work, slower, with the same results."""
 DEFAULT_DATA = "ewval-data"
 CONFIG_FILE = "ewval.toml"
+
+FOREIGN = 0.3
+"""Familiarity below which a volume counts as unlike anything known."""

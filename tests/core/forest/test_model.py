@@ -91,6 +91,30 @@ def volume_f1(volume: LabelledVolume, head: SegmentHead, cell: int) -> float:
     return 2 * graph.voxels[chosen & target].sum() / total if total else 1.0
 
 
+def test_a_head_learns_what_holds_away_from_home_by_leaving_each_tissue_out(
+    volumes: list[LabelledVolume], parts: dict[int, int]
+) -> None:
+    third = replace(labelled(5), name="other/5")
+    three, dealt = [*volumes, third], parts | {cell: i % 3 for i, cell in enumerate(sorted(third.cells))}
+    asked: list[str] = []
+
+    def keep(name: str, fit: Callable[[], Forest]) -> Forest:
+        asked.append(name.split("-")[1] if name.startswith("without-") else "")
+        return fit()
+
+    head = fit_head(three, dealt, config=SMALL, keep=keep).head
+    assert set(asked) == {"", "blocks0", "blocks1", "other"}
+    assert head.away is not None
+    assert head.settings_at(0.0) == head.away
+    assert head.settings_at(1.0) == head.settings
+    again = SegmentHead.from_arrays(head.arrays(), what="head")
+    assert again.familiarity is not None
+    answers = [h.score(third.graph, [third.graph.ids[0]]) for h in (head, again)]
+    assert [answer.familiarity for answer in answers] == [1.0, 1.0]
+    alike = fit_head(three, dealt, config=replace(SMALL, alike=(("blocks0", "blocks1"),))).head
+    assert alike.away is None  # two tissues are too few
+
+
 def test_a_cube_it_has_not_seen_is_answered_well(fitted: FittedHead) -> None:
     fresh = labelled(7)
     scores = [volume_f1(fresh, fitted.head, cell) for cell, rows in fresh.cells.items() if len(rows) > 1]

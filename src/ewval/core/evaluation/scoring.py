@@ -41,6 +41,7 @@ COLUMNS = (
     *DOUBT_COLUMNS,
     "trace_priority",
     "faulty_trace_priority",
+    "familiarity",
 )
 """What a row holds, in the order of tasks.csv. nan stands where an answer has no probabilities."""
 COLUMN = {name: index for index, name in enumerate(COLUMNS)}
@@ -147,6 +148,7 @@ def _candidates(prediction: TaskPrediction, truth: Truth, *, wrong: float, gathe
         "uncertainty": float((uncertainty * voxels).sum() / max(voxels.sum(), 1.0)),
         "expected_wrong_voxels": expected_wrong_voxels(chosen, scores),
         "review_priority": review_priority(chosen, scores),
+        "familiarity": np.nan if prediction.familiarity is None else prediction.familiarity,
     }
 
 

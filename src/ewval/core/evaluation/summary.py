@@ -7,7 +7,7 @@ import numpy as np
 
 from ewval.core.evaluation.bootstrap import ClusterSums, interval, resampled_means, resampled_sums
 from ewval.core.evaluation.gathered import RATIO_COLUMNS, UNDEFINED
-from ewval.core.evaluation.metrics import aggregate_metrics
+from ewval.core.evaluation.metrics import Floats, aggregate_metrics
 from ewval.core.evaluation.review import DOUBTED_SHARE, auroc, found_first
 from ewval.core.evaluation.scoring import COLUMN, COUNT_COLUMNS, SEGMENT_COLUMNS, TOLERANT_COLUMNS
 from ewval.core.evaluation.totals import Totals
@@ -29,6 +29,8 @@ def summarize(totals: Totals) -> dict[str, Any]:
     document["segment"] = {"extend": _segments(totals, extend_only=True), "all": _segments(totals, extend_only=False)}
     if totals.has_probabilities:
         document |= {"calibration": _calibration(totals), "review": _review(totals), "maybe": _maybe(totals)}
+    if (known := _familiarity(totals)) is not None:
+        document["familiarity"] = known
     document["ci95"] = _intervals(totals)
     plain: dict[str, Any] = _plain(document)
     return plain
@@ -85,6 +87,30 @@ def _review(totals: Totals) -> dict[str, Any]:
         "faulty_trace_auroc": auroc(faulty[drawn], clean[drawn]),
         "faulty_traces": int(drawn.sum()),
     }
+
+
+def _familiarity(totals: Totals) -> dict[str, float] | None:
+    """Return how much the tasks' volumes look like what the model learned from; None where it cannot tell.
+
+    `correlation` is that of the ranks of familiarity and volume F1, tasks with something to add; 0 where either is
+    the same everywhere.
+    """
+    familiarity, score = totals.column("familiarity"), totals.column("volume_f1")
+    told = ~np.isnan(familiarity)
+    if not told.any():
+        return None
+    asked = told & (totals.column("extend") > 0)
+    quartiles = np.quantile(familiarity[told], (0.25, 0.5, 0.75))
+    names = dict(zip(("low", "median", "high"), quartiles.tolist(), strict=True))
+    return {**names, "correlation": _rank_correlation(familiarity[asked], score[asked])}
+
+
+def _rank_correlation(one: Floats, other: Floats) -> float:
+    ranks = [np.unique(v, return_inverse=True)[1] for v in (one, other)]
+    if any(len(np.unique(r)) < 2 for r in ranks):
+        return 0.0
+    counted = [np.cumsum(c := np.bincount(r)) - (c - 1) / 2 for r in ranks]  # ties share the mean of their ranks
+    return float(np.corrcoef(counted[0][ranks[0]], counted[1][ranks[1]])[0, 1])
 
 
 def _maybe(totals: Totals) -> dict[str, Any]:

@@ -12,8 +12,16 @@ from ewval.core.evaluation.parts import Part
 from ewval.core.evaluation.report.pictures import Pictures
 from ewval.core.evaluation.scoring import COLUMN, COLUMNS
 
-KEPT = ("extend", "volume_f1", "wrong_voxels", "review_priority", "trace_priority", "faulty_trace_priority")
-"""Columns that are kept task by task, because ranking needs them: 48 bytes a task."""
+KEPT = (
+    "extend",
+    "volume_f1",
+    "wrong_voxels",
+    "review_priority",
+    "trace_priority",
+    "faulty_trace_priority",
+    "familiarity",
+)
+"""Columns that are kept task by task, because ranking needs them: 56 bytes a task."""
 
 
 @dataclass(slots=True)

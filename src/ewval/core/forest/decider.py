@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,9 @@ class ForestDecider:
         graph = sources.graph(sample.volume, sample.image, sample.labels)
         answer = self.head.score(graph.graph, question.seed, kept=graph.judged)
         found = Candidates(answer.ids, answer.probability, answer.chosen)
-        return decide_candidates(found, question, graph, Thresholds(card.add_threshold, card.maybe_threshold))
+        thresholds = Thresholds(card.add_threshold, card.maybe_threshold)
+        decision = decide_candidates(found, question, graph, thresholds)
+        return replace(decision, familiarity=answer.familiarity)
 
 
 def reads() -> dict[str, Any]:
@@ -133,6 +135,9 @@ def decider_from(card: ModelCard, arrays: Mapping[str, NDArray[Any]], *, device:
     for forest, names in ((head.pairs, "contact_numbers"), (head.candidates, "candidate_numbers")):
         if forest.column.max(initial=-1) >= len(card.config[names]) or forest.column.min(initial=0) < 0:
             raise DamagedError(what, f"its trees ask about more {names.replace('_', ' ')} than its card names")
+    known = head.familiarity
+    if known is not None and len(known.spread) != len(card.config["contact_numbers"]):
+        raise DamagedError(what, "it remembers other numbers of contacts than its card names")
     return ForestDecider(card, head)
 
 

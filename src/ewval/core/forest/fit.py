@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.examples import draw_cells
+from ewval.core.forest.familiarity import Familiarity
 from ewval.core.forest.growth import grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.learn import (
@@ -20,9 +21,9 @@ from ewval.core.forest.learn import (
     learn_candidates,
     learn_pairs,
 )
-from ewval.core.forest.model import SegmentHead
+from ewval.core.forest.model import HeadSettings, SegmentHead
 from ewval.core.forest.states import draw_seed
-from ewval.core.forest.tune import Trial, Tuned, tune
+from ewval.core.forest.tune import Trial, Tuned, tune, tune_away
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.verdicts import Thresholds
 
@@ -30,6 +31,8 @@ __all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "try_ce
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
+LEAST_TISSUES = 3
+"""With fewer, what is left to learn from is one kind of tissue, and says little about a model of several."""
 DRAWN_SEEDS = 2
 """Seeds drawn for each cell in validation, beside those of its tasks: 36 cells have too few tasks to choose by."""
 
@@ -86,7 +89,8 @@ def fit_head(
     learned from the other parts, grows the tasks of its cells: by these the settings are chosen. All this is done
     `config.draws` times and, where some volumes do not validate, each time with and without them, always with other
     parts; the head answers with the mean. With generated volumes it is then about as good as without on tissue like
-    that of the others, and far better on tissue unlike it (docs/results.md).
+    that of the others, and far better on tissue unlike it (docs/results.md). Where there are several tissues, forests
+    that were learned without one of them grow its tasks: by these the settings away from home are chosen.
 
     Args:
         volumes: With known cells.
@@ -112,14 +116,57 @@ def fit_head(
         drawn = replace(config, seed=config.seed * COURSES + number)
         courses.append(_learn(f"{number}-", taught, mine, config=drawn, start=start, keep=keep, progress=progress))
     tuned = tune(_validate(volumes, courses, config=config), toward=None if start is None else _tuned(start))
-    pairs = merge_forests([course.pairs.forest for course in courses])
-    candidates = merge_forests([course.candidates.forest for course in courses])
-    return FittedHead(SegmentHead(pairs, candidates, tuned.settings), tuned, tuple(courses))
+    away = _away(volumes, parts, config=config, keep=keep, progress=progress)
+    head = SegmentHead(
+        merge_forests([course.pairs.forest for course in courses]),
+        merge_forests([course.candidates.forest for course in courses]),
+        tuned.settings,
+        away if away is not None or start is None else start.head.away,
+        Familiarity.learn((volume.graph.evidence for volume in volumes), count=len(volumes)),
+    )
+    return FittedHead(head, tuned, tuple(courses))
 
 
 def count_forests(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig) -> int:
     """Return how many forests `fit_head` fits."""
-    return len(_courses_of(volumes)) * config.draws * (2 * parts + config.rounds)
+    at_home = len(_courses_of(volumes)) * config.draws * (2 * parts + config.rounds)
+    return at_home + len(_tissues(volumes, config)) * (2 * parts + 1)
+
+
+def _away(
+    volumes: Sequence[LabelledVolume], parts: Mapping[int, int], *, config: LearnConfig, keep: Keep, progress: Progress
+) -> HeadSettings | None:
+    """Return the settings that hold on tissue that was not learned from; None where there are too few to tell."""
+    tissues = _tissues(volumes, config)
+    if not tissues:
+        return None
+    once, trials = replace(config, rounds=1), []
+    for name, mine in sorted(tissues.items()):
+        others = [volume for volume in volumes if volume not in mine]
+        known = {cell: parts[cell] for volume in others for cell in volume.cells}
+        course = _learn(f"without-{name}-", others, known, config=once, start=None, keep=keep, progress=progress)
+        trials += _try_elsewhere(mine, course, config=config)
+    return tune_away(trials)
+
+
+def _tissues(volumes: Sequence[LabelledVolume], config: LearnConfig) -> dict[str, list[LabelledVolume]]:
+    """Return the volumes with something to learn, by the tissues that are left out in turn; none if too few."""
+    tissue = {name: names[0] for names in config.alike for name in names}
+    found: dict[str, list[LabelledVolume]] = {}
+    for volume in volumes:
+        if volume.cells:
+            found.setdefault(tissue.get(volume.dataset, volume.dataset), []).append(volume)
+    return found if config.away and len(found) >= LEAST_TISSUES else {}
+
+
+def _try_elsewhere(volumes: Sequence[LabelledVolume], course: Course, *, config: LearnConfig) -> list[Trial]:
+    """Grow the tasks of volumes that the course knows nothing of."""
+    trials: list[Trial] = []
+    for volume, cells in draw_cells(volumes, most=config.bounds.trials, random=np.random.default_rng(config.seed)):
+        around = survey(volume.graph, course.pairs.forest.log_odds(volume.graph.evidence))
+        for cell in cells:
+            trials += try_cell(volume, around, cell, forest=course.candidates.forest, seed=config.seed)
+    return trials
 
 
 def _tuned(start: Start) -> Tuned:

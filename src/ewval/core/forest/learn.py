@@ -57,6 +57,8 @@ class LearnConfig:
         rounds: Forests of candidates, each from other objects; they are averaged.
         draws: How often all is learned, each time with other parts of the cells; the forests are averaged, since
             another deal alone changes what a few hard tasks come to.
+        away: Whether each tissue is left out once, to learn what holds away from home.
+        alike: Names of data sets of one tissue, where there are several; otherwise each is one of its own.
         seed: Of every random choice.
     """
 
@@ -66,6 +68,8 @@ class LearnConfig:
     bounds: Bounds = field(default_factory=Bounds)
     rounds: int = 2
     draws: int = 2
+    away: bool = True
+    alike: tuple[tuple[str, ...], ...] = ()
     seed: int = 0
 
 

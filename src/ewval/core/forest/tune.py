@@ -14,9 +14,8 @@ from ewval.core.segments.verdicts import Thresholds
 
 __all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "score_of", "tune"]
 
-NOTHING = (1.0, 0.5, 0.3, 0.2)
-"""Of weights that score alike the first is taken. Below 0.2 a first segment would be added at less than one chance in
-six: it pays by F1, but nobody would believe it."""
+NOTHING = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)
+"""Of weights that score alike the first is taken. At 0.2 a first segment is added from about one chance in six on."""
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
 """Weight of tasks with something to add in the score by which bound and weight of nothing are chosen."""
@@ -99,6 +98,13 @@ def tune(trials: Sequence[Trial], *, toward: Tuned | None = None) -> Tuned:
 def score_of(trials: Sequence[Trial], settings: HeadSettings) -> float:
     """Return the score, as `tune` counts it, of trials answered with given settings."""
     return _score(trials, _cuts(trials, settings))
+
+
+def tune_away(trials: Sequence[Trial]) -> HeadSettings:
+    """Choose calibration and weight of adding nothing on tissue that nothing was learned from, all tissues alike."""
+    calibration = _calibrate(trials)
+    offered = [HeadSettings(calibration, nothing) for nothing in NOTHING]
+    return max(offered, key=lambda s: _score(trials, _cuts(trials, s)))
 
 
 def _is_sure_gain(trials: Sequence[Trial], counts: Sequence[int], before: Sequence[int]) -> bool:

@@ -80,6 +80,7 @@ def to_document(answer: Answer) -> dict[str, Any]:
         "segments": [asdict(score) for score in answer.segments],
         "agreement": answer.agreement,
         "review_priority": answer.review_priority,
+        "familiarity": None if prediction.familiarity is None else round(prediction.familiarity, DECIMALS),
         "missing": list(answer.missing),
         "doubts": [asdict(doubt) for doubt in answer.doubts],
         "unscored": list(answer.unscored),

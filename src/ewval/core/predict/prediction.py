@@ -72,6 +72,11 @@ class TaskPrediction:
         return self.decision.thresholds
 
     @property
+    def familiarity(self) -> float | None:
+        """How much the volume looks like what the model learned from, in [0, 1]; None where it cannot tell."""
+        return self.decision.familiarity
+
+    @property
     def add(self) -> tuple[int, ...]:
         """The answer: ids that the model would colour, ascending."""
         return tuple(sorted(s.id for s in self.segments if s.verdict == "add"))

@@ -76,6 +76,8 @@ class Decision:
         sigma: float32 64^3, uncertainty that a network states for itself, at least 1; ones where there is none.
         voxels: bool 64^3, the voxels that are said to belong to the neuron.
         is_painted: Whether voxels only repeat what was said of their segments.
+        familiarity: Of the volume, in [0, 1]: 1 where its contacts look like those that were learned from, 0 where
+            nothing like them was; None from who cannot tell.
     """
 
     table: SegmentTable
@@ -86,6 +88,7 @@ class Decision:
     sigma: NDArray[np.float32]
     voxels: NDArray[np.bool_]
     is_painted: bool = False
+    familiarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def learning_curve(
         keep: Where forests are kept.
     """
     own = [volume for volume in volumes if volume.validates]
-    once = replace(config, draws=1, rounds=1)
+    once = replace(config, draws=1, rounds=1, away=False)
     order = np.random.default_rng([config.seed, 1]).permutation(sorted({c for v in own for c in v.cells})).tolist()
     held_out, pool = order[::HELD_OUT], [cell for n, cell in enumerate(order) if n % HELD_OUT]
     asked = [_only(volume, held_out) for volume in own]

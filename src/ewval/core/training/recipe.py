@@ -41,6 +41,7 @@ class GraphRecipe(Recipe):
         draws: How often all is learned, each time with other parts.
         rounds: Forests of candidates in each.
         curve: Whether a run ends with its learning curve.
+        alike: Names of data folders that hold one tissue; each tissue is left out once, to learn what holds away.
         generated: Generated cubes to learn from as well, or None.
         pairs: Trees that judge contacts.
         candidates: Trees that judge candidates.
@@ -53,6 +54,7 @@ class GraphRecipe(Recipe):
     draws: int = 1
     rounds: int = 2
     curve: bool = True
+    alike: tuple[tuple[str, ...], ...] = ()
     generated: GeneratedCubes | None = None
     pairs: BoostingConfig = PAIR_TREES
     candidates: BoostingConfig = CANDIDATE_TREES
@@ -62,5 +64,12 @@ class GraphRecipe(Recipe):
     def learning(self, *, seed: int) -> LearnConfig:
         """Return how the forests learn."""
         return LearnConfig(
-            self.pairs, self.candidates, self.sampling, self.bounds, rounds=self.rounds, draws=self.draws, seed=seed
+            self.pairs,
+            self.candidates,
+            self.sampling,
+            self.bounds,
+            rounds=self.rounds,
+            draws=self.draws,
+            alike=self.alike,
+            seed=seed,
         )

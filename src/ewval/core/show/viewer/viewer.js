@@ -66,7 +66,8 @@
     element("sentence").textContent = `${add}${look}${doubt}.`;
     const players = answer.agreement === null ? "no players' consensus" : `agreement with the players ${answer.agreement.toFixed(2)}`;
     const sizes = answer.resolution === "packed" ? "; scored at 64^3, sizes are estimates" : "";
-    element("notes").textContent = `Volume ${answer.volume}, cell ${answer.cell ?? "unknown"}; ${players}; review priority ${answer.review_priority.toFixed(2)}${sizes}.`;
+    const known = answer.familiarity == null ? "" : `; familiarity of the volume ${answer.familiarity.toFixed(2)}`;
+    element("notes").textContent = `Volume ${answer.volume}, cell ${answer.cell ?? "unknown"}; ${players}; review priority ${answer.review_priority.toFixed(2)}${known}${sizes}.`;
   }
 
   // ---- slices ---------------------------------------------------------------------------------------------------
