@@ -25,6 +25,7 @@ ModelName = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
+Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="Dask scheduler to run on.")]
 Cells = Annotated[list[str] | None, typer.Option("--cell", help="All tasks of this cell; repeatable.", metavar="ID")]
 TaskIds = Annotated[list[str] | None, typer.Argument(metavar="TASK_ID...|-", help="Task ids; - reads them from stdin.")]
 

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ewval.cli.errors import Exit, describe, exit_code
-from ewval.cli.options import DATA_DEFAULT, Data, Json, Quiet, Verbose, Workers, data_folder, hold_nothing, parse_ids
+from ewval.cli.options import (
+    DATA_DEFAULT,
+    Dask,
+    Data,
+    Json,
+    Quiet,
+    Verbose,
+    Workers,
+    data_folder,
+    hold_nothing,
+    parse_ids,
+)
 from ewval.cli.output import message, open_output
 from ewval.cli.progress import progress_bar
 from ewval.core.constants import ENV_DEBUG, FACTOR
@@ -28,7 +39,7 @@ def pack(
     data: Data = DATA_DEFAULT,
     factor: Annotated[int, typer.Option(help="Downsampling along each edge: 1, 2, 4 or 8.")] = FACTOR,
     workers: Workers = None,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to run on.")] = None,
+    dask: Dask = None,
     no_graph: Annotated[
         bool, typer.Option("--no-graph", help="Skip segment graphs, which the default model needs.")
     ] = False,

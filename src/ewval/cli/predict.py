@@ -55,6 +55,8 @@ def predict(
     out: Out = None,
     report: Report = False,
     view: View = False,
+    workers: options.Workers = None,
+    dask: options.Dask = None,
     device: options.Device = "auto",
     batch_size: BatchSize = 8,
     data: options.Data = options.DATA_DEFAULT,
@@ -82,7 +84,9 @@ def predict(
 
     looks = Looks(loops=loops, tta=tta, batch_size=batch_size)
     with progress_bars(*BARS, quiet=quiet or (asked.is_single and not sys.stderr.isatty())) as bars:
-        run = _run(asked, models=model, device=device, looks=looks, bars=bars)
+        # Pictures of answers that nobody saves are drawn from what this process has in memory.
+        several = Several(workers, dask) if out is not None or not (report or view) else Several(1, None)
+        run = _run(asked, models=model, device=device, looks=looks, bars=bars, several=several)
         reporter = _reporter(run) if report else None
         for result in run:
             presenter.take(result, reporter=reporter)
@@ -125,17 +129,43 @@ class Asked:
         return len(self.tasks) == 1 and not self.cells
 
 
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Who answers: `--workers` and `--dask`."""
+
+    workers: int | None
+    dask: str | None
+
+
 def _run(
-    asked: Asked, *, models: list[str] | None, device: str, looks: "Looks", bars: tuple[Progress, ...]
+    asked: Asked,
+    *,
+    models: list[str] | None,
+    device: str,
+    looks: "Looks",
+    bars: tuple[Progress, ...],
+    several: Several,
 ) -> "PredictRun":
     from ewval.core.models.registry import load_ensemble
     from ewval.core.predict.run import PredictRequest, PredictRun
+    from ewval.core.predict.work import WorkerModel
+    from ewval.core.workers import Workers
 
-    decider = load_ensemble(models or (None,), device=options.checked_device(device))
+    model = WorkerModel(tuple(models or (None,)), options.checked_device(device))
+    decider = load_ensemble(model.names, device=model.device)
+    # A network uses all cores, or the one GPU, by itself.
+    count = several.workers or (None if decider.loops is None else 1)
     if looks.loops is not None and decider.loops is None:
         message(f"ewval: warning: --loops is ignored: model {decider.name} has no loops")
     request = PredictRequest(
-        folder=asked.folder, tasks=asked.tasks, cells=asked.cells, decider=decider, looks=looks, out=asked.out
+        folder=asked.folder,
+        tasks=asked.tasks,
+        cells=asked.cells,
+        decider=decider,
+        looks=looks,
+        out=asked.out,
+        model=model,
+        workers=Workers(count, several.dask),
     )
     tasks, files, packing, answers = bars
     shards = options.shards_of_torchrun()

@@ -66,6 +66,11 @@ class Workers:
     count: int | None = None
     dask: str | None = None
 
+    @property
+    def are_several(self) -> bool:
+        """Whether calls run in other processes than this one."""
+        return self.dask is not None or self._local_count() > 1
+
     def run(self, call: Callable[[int], Result], items: Sequence[int]) -> Iterator[Done[Result] | Failure]:
         """Yield the outcome of `call(item)` for every item, in the order in which they end.
 
@@ -139,6 +144,11 @@ class Workers:
         else:
             with process_pool(count) as executor:
                 yield executor, QUEUED_PER_WORKER * count
+
+
+def has_one_thread() -> bool:
+    """Whether this process is one of a pool, whose other processes use the other cores."""
+    return os.environ.get(THREAD_VARIABLES[0]) == "1"
 
 
 def available_cores() -> int:

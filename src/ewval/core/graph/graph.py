@@ -23,6 +23,7 @@ from ewval.core.graph.contacts import PAD, Contacts, Padded, find_contacts, pad_
 from ewval.core.kernels.cube import count_labels, segment_moments, touched_sides
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.volumes.voxels import count_values
+from ewval.core.workers import has_one_thread
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -273,6 +274,8 @@ def _evidence(
 
 def _at_once(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:
     """Return what both give, worked out on two cores: numpy lets other threads run while it passes over an array."""
+    if has_one_thread():
+        return one(), other()
     with ThreadPoolExecutor(max_workers=1) as pool:
         waiting = pool.submit(other)
         return one(), waiting.result()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.kernels.library import address, kernels
+from ewval.core.workers import has_one_thread
 
 __all__ = ["ABREAST", "ForestStructure", "HeldForest", "hold_forest", "judge_rows"]
 
@@ -75,7 +76,7 @@ def judge_rows(forest: HeldForest, rows: NDArray[np.float32]) -> NDArray[np.floa
         count, columns = map(ctypes.c_int64, some.shape)
         return int(library.forest_judge(ctypes.byref(forest.structure), source, count, columns, target))
 
-    if len(rows) < ROWS_A_THREAD:
+    if len(rows) < ROWS_A_THREAD or has_one_thread():
         is_short = judge(slice(0, len(rows)))
     else:
         with ThreadPoolExecutor(2) as pool:

@@ -52,6 +52,13 @@ class AnswerFolder:
             raise UsageError(f"{root} holds answers made with another {changed}; choose another folder or delete it")
         write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
 
+    @classmethod
+    def of_other_process(cls, root: Path) -> "AnswerFolder":
+        """Return the folder `root` as another process of the same run has opened it."""
+        folder = cls.__new__(cls)
+        folder.root = root
+        return folder
+
     def is_finished(self, task: int) -> bool:
         """Whether all files of `task` are there."""
         return self._answer_path(task).is_file()

@@ -1,8 +1,8 @@
 """One run of `ewval predict`: what is asked, what comes of each task, what is left in the folder."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,14 @@ from ewval.core.fetch.on_disk import LocalData, by_volume
 from ewval.core.fetch.provision import Fetcher, provide, tasks_of_cells
 from ewval.core.folder import DataFolder
 from ewval.core.models.decider import Decider
-from ewval.core.predict.answers import Answer, to_document
-from ewval.core.predict.batch import Answerer, Failed
+from ewval.core.predict.batch import Failed
 from ewval.core.predict.folder import AnswerFolder
 from ewval.core.predict.shards import ALONE, Shards
+from ewval.core.predict.work import Found, Result, Work, WorkerModel, shared
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.decision import AS_CARDS_SAY, Looks
-from ewval.core.segments.views import VolumeSource
 from ewval.core.show.viewer import VolumePicture
-from ewval.core.tasks.samples import SampleBuilder
-from ewval.core.volumes.store import PackedStore
+from ewval.core.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,8 @@ class PredictRequest:
         decider: Who decides.
         looks: How networks look.
         out: Where the answers are saved; None saves nothing.
+        model: How workers come by the same decider; without it this process does everything.
+        workers: Who answers where tasks lie in more than a few volumes.
     """
 
     folder: DataFolder
@@ -42,18 +42,8 @@ class PredictRequest:
     cells: tuple[int, ...] = ()
     looks: Looks = AS_CARDS_SAY
     out: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The answer to a task, as a document; `answer` is None where it was saved by an earlier run or another process."""
-
-    task: int
-    document: Mapping[str, Any]
-    answer: Answer | None = None
-
-
-Result = Found | Failed
+    model: WorkerModel | None = None
+    workers: Workers = field(default_factory=lambda: Workers(count=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +83,11 @@ class PredictRun:
         self.request, self._fetch, self._progress, self._packing = request, fetch, progress, packing
         self.shards = shards
         self.context = request.decider.context
-        self.source = VolumeSource(request.folder)
-        self.store = PackedStore(request.folder)
         self.failed_cells: dict[int, EwvalError] = {}
         self.made_with = made_with(request)
         self.saved = None if request.out is None else AnswerFolder(request.out, made_with=self.made_with)
+        self._work = Work(request.folder, request.decider, looks=request.looks, saved=self.saved)
+        self.source, self.store = self._work.source, self._work.store
 
     def __iter__(self) -> Iterator[Result]:
         plan = self._plan()
@@ -148,24 +138,23 @@ class PredictRun:
         """Yield what comes of this process's part of the open tasks."""
         if not unanswered:
             return
-        table = LocalData(self.request.folder, self.context).table(unanswered)
         if self.shards.size > 1:
-            unanswered = self.shards.part(by_volume(unanswered, table))
-        builder = SampleBuilder(table, self.store, context=self.context)
-        answerer = Answerer(self.request.decider, builder, source=self.source, looks=self.request.looks)
-        for outcome in answerer.answer(unanswered):
-            yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
+            table = LocalData(self.request.folder, self.context).table(unanswered)
+            yield from self._work.results(self.shards.part(by_volume(unanswered, table)))
+        else:
+            yield from self._share(unanswered)
 
-    def _kept(self, answer: Answer) -> Found:
-        if self.saved is not None:
-            volume = answer.prediction.volume
-            self.saved.save(
-                answer,
-                packed=(self.store.image(volume), self.store.segmentation(volume)),
-                image=self.source.image(volume),
-                labels=self.source.labels(volume),
-            )
-        return Found(answer.task, to_document(answer), answer)
+    def _share(self, unanswered: Sequence[int]) -> Iterator[Result]:
+        request = self.request
+        yield from shared(
+            unanswered,
+            folder=request.folder,
+            decider=request.decider,
+            model=request.model,
+            looks=request.looks,
+            out=request.out,
+            workers=request.workers,
+        ) or self._work.results(unanswered)
 
     def _gather(self, plan: "Plan", own: Iterator[Result]) -> Iterator[Result]:
         waiting = deque(plan.wanted)

@@ -1,0 +1,179 @@
+"""Tasks answered, and their answers left where they are saved: by this process, or by workers volume by volume."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ewval.core.errors import DamagedError, WorkerDiedError
+from ewval.core.fetch.on_disk import LocalData, by_volume
+from ewval.core.folder import DataFolder
+from ewval.core.models.decider import Decider
+from ewval.core.models.registry import load_ensemble
+from ewval.core.predict.answers import Answer, to_document
+from ewval.core.predict.batch import Answerer, Failed
+from ewval.core.predict.folder import AnswerFolder
+from ewval.core.segments.decision import Looks
+from ewval.core.segments.views import VolumeSource
+from ewval.core.tasks.samples import SampleBuilder
+from ewval.core.volumes.store import PackedStore
+from ewval.core.workers import Failure, Workers
+
+__all__ = ["Found", "Result", "Work", "WorkerModel", "shared"]
+
+WINDOW = 2048
+"""Tasks that workers share at a time: what comes before its turn waits in memory."""
+ALONE = 2
+"""Up to so many volumes are answered in this process: starting others would take longer."""
+DECIDERS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a task, as a document; `answer` is None where it was saved by an earlier run or another process."""
+
+    task: int
+    document: Mapping[str, Any]
+    answer: Answer | None = None
+
+
+Result = Found | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerModel:
+    """How a worker comes by a decider.
+
+    Args:
+        names: Of models, packaged or paths, as `load_ensemble` takes them.
+        device: Where networks go.
+    """
+
+    names: tuple[str | None, ...] = (None,)
+    device: str = "cpu"
+
+    def absolute(self) -> "WorkerModel":
+        """Return the same for a process with another current directory."""
+        names = (
+            str(Path(name).absolute()) if name is not None and Path(name).exists() else name for name in self.names
+        )
+        return WorkerModel(tuple(names), self.device)
+
+
+class Work:
+    """Answers tasks, and saves the answers.
+
+    Args:
+        folder: The data folder.
+        decider: Who decides.
+        looks: How networks look.
+        saved: Where the answers are saved; None saves nothing.
+    """
+
+    def __init__(self, folder: DataFolder, decider: Decider, *, looks: Looks, saved: AnswerFolder | None) -> None:
+        self._folder, self._decider, self._looks, self._saved = folder, decider, looks, saved
+        self.source, self.store = VolumeSource(folder), PackedStore(folder)
+
+    def results(self, tasks: Sequence[int]) -> Iterator[Result]:
+        """Yield what comes of each task, in their order."""
+        context = self._decider.context
+        builder = SampleBuilder(LocalData(self._folder, context).table(tasks), self.store, context=context)
+        answerer = Answerer(self._decider, builder, source=self.source, looks=self._looks)
+        for outcome in answerer.answer(tasks):
+            yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
+
+    def _kept(self, answer: Answer) -> Found:
+        if self._saved is not None:
+            volume = answer.prediction.volume
+            self._saved.save(
+                answer,
+                packed=(self.store.image(volume), self.store.segmentation(volume)),
+                image=self.source.image(volume),
+                labels=self.source.labels(volume),
+            )
+        return Found(answer.task, to_document(answer), answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The tasks of one volume, in a worker.
+
+    Args:
+        folder: The data folder, by an absolute path.
+        model: How the decider is come by.
+        identity: What the decider must be.
+        looks: How networks look.
+        out: Where the answers are saved.
+        tasks: Of each volume.
+    """
+
+    folder: DataFolder
+    model: WorkerModel
+    identity: Mapping[str, Any]
+    looks: Looks
+    out: Path | None
+    tasks: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    def __call__(self, volume: int) -> list[Result]:
+        decider = _decider(self.model)
+        if dict(decider.identity) != dict(self.identity):
+            raise DamagedError(f"model {decider.name}", "it was changed while it was at work")
+        saved = None if self.out is None else AnswerFolder.of_other_process(self.out)
+        work = Work(self.folder, decider, looks=self.looks, saved=saved)
+        return [_sendable(result) for result in work.results(self.tasks[volume])]
+
+
+@lru_cache(maxsize=DECIDERS_KEPT)
+def _decider(model: WorkerModel) -> Decider:
+    return load_ensemble(model.names, device=model.device)
+
+
+def _sendable(result: Result) -> Result:
+    return Found(result.task, result.document) if isinstance(result, Found) else result
+
+
+def shared(
+    tasks: Sequence[int],
+    *,
+    folder: DataFolder,
+    decider: Decider,
+    model: WorkerModel | None,
+    looks: Looks,
+    out: Path | None,
+    workers: Workers,
+) -> Iterator[Result] | None:
+    """Return what comes of each task, in the order in which it comes; None where one process does as well.
+
+    Iterating raises ExtraError and SchedulerError as `Workers.run`.
+    """
+    if model is None or not tasks or not workers.are_several:
+        return None
+    table = LocalData(folder, decider.context).table(tasks)
+    if workers.dask is None and len(set(table.volume[table.rows(tasks)].tolist())) <= ALONE:
+        return None
+    call = _Call(
+        folder=DataFolder(folder.root.absolute()),
+        model=model.absolute(),
+        identity=decider.identity,
+        looks=looks,
+        out=None if out is None else out.absolute(),
+    )
+    return _share(tasks, call, workers=workers, context=decider.context)
+
+
+def _share(tasks: Sequence[int], call: _Call, *, workers: Workers, context: int) -> Iterator[Result]:
+    for start in range(0, len(tasks), WINDOW):
+        window = tasks[start : start + WINDOW]
+        table = LocalData(call.folder, context).table(window)
+        ordered = by_volume(window, table)
+        volume_of = dict(zip(ordered, table.volume[table.rows(ordered)].tolist(), strict=True))
+        groups = {volume: tuple(group) for volume, group in groupby(ordered, key=volume_of.__getitem__)}
+        for outcome in workers.run(replace(call, tasks=groups), list(groups)):
+            if not isinstance(outcome, Failure):
+                yield from outcome.result
+            elif isinstance(outcome.error, WorkerDiedError):
+                yield from (Failed(task, outcome.error) for task in groups[outcome.item])
+            else:
+                raise outcome.error
