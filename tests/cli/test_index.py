@@ -113,7 +113,7 @@ def test_a_folder_of_the_seed_system_needs_no_ledger(cli: Cli, tmp_path: Path) -
         (["--test-fraction", "2"], 2, "ewval: --test-fraction 2.0 is not in [0, 1)"),
         (["--folds", "99"], 2, "ewval: --folds 99: at least 2 and at most one for each of the 30 cells"),
         (["--cell", "x"], 2, "ewval: 'x' is not a cell id: ids are positive whole numbers"),
-        (["--cell", "5"], 6, "ewval: cell 5 not found; `ewval fetch --cell` gets its tasks"),
+        (["--cell", "5"], 6, "ewval: cell 5 not found; `ewval fetch` gets its tasks"),
         (["--out", "ewval-data"], 2, "ewval: --out ewval-data is the data folder itself"),
         (["--data", "none"], 2, "ewval: there is no data folder none; `ewval fetch` makes one"),
         (["--min-weight", "1e9"], 6, "ewval: any task fit for learning not found; dropped: "),

@@ -384,7 +384,7 @@ def test_nonsense_is_told_also_where_nothing_has_to_be_fetched(
 def test_out_saves_everything_and_the_next_run_goes_on(predict, fetched, world_tasks, tmp_path):
     from PIL import Image
 
-    from ewval.core.show.nrrd import decode_nrrd
+    from nrrd_files import decode_nrrd
 
     first, second = sorted(world_tasks)[:2]
     out = tmp_path / "out"
@@ -397,7 +397,7 @@ def test_out_saves_everything_and_the_next_run_goes_on(predict, fetched, world_t
     assert (out / str(first) / "prediction.json").stat().st_mtime_ns == before
     folder = out / str(second)
     document = json.loads((folder / "prediction.json").read_text())
-    verdicts = decode_nrrd((folder / "segments.nrrd").read_bytes(), what="segments.nrrd")
+    verdicts = decode_nrrd((folder / "segments.nrrd").read_bytes())
     assert verdicts.shape == (256, 256, 256)
     added = {score["id"]: score["voxels"] for score in document["segments"] if score["verdict"] == "add"}
     assert int((verdicts == 2).sum()) == sum(added.values())

@@ -39,6 +39,11 @@ from dataclasses import dataclass, fields, is_dataclass
 class EwvalError(Exception):
     """Base of all foreseen failures."""
 
+    @property
+    def why(self) -> str:
+        """What went wrong, for where it has been said what with."""
+        return str(self)
+
     def __reduce__(self) -> tuple[type["EwvalError"], tuple[object, ...]]:
         # Exceptions are pickled by their positional arguments; ours must reach us whole from worker processes.
         values = tuple(getattr(self, field.name) for field in fields(self)) if is_dataclass(self) else self.args
@@ -242,6 +247,11 @@ class MissingError(DataError):
 
     what: str
     hint: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why it is not there."""
+        return self.hint or "not found"
 
     def __str__(self) -> str:
         return f"{self.what} not found" + (f"; {self.hint}" if self.hint else "")

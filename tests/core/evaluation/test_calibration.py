@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ewval.core.evaluation.calibration import Calibration, augrc, brier, ece, nll, risk_coverage
+from ewval.core.evaluation.calibration import Calibration, brier, ece, nll, risk_coverage
 
 
 def generator(count, seed=0):
@@ -54,12 +54,11 @@ def test_augrc_equals_a_hand_computed_case():
     curve = risk_coverage(confidence, wrong)
     assert curve.coverage.tolist() == [0, 0.25, 0.5, 0.75, 1]
     assert curve.risk.tolist() == [0, 0, 0, 0.25, 0.5]
-    assert curve.selective_risk.tolist() == pytest.approx([0, 0, 0, 1 / 3, 0.5])
     assert curve.area == pytest.approx((0.25 / 2 + (0.25 + 0.5) / 2) / 4, abs=1e-12)
 
 
 def test_augrc_of_equal_confidence_is_chance():
-    assert augrc(np.ones(8), np.array([1, 0, 0, 0, 1, 0, 0, 0])) == pytest.approx(0.25 / 2)
+    assert risk_coverage(np.ones(8), np.array([1, 0, 0, 0, 1, 0, 0, 0])).area == pytest.approx(0.25 / 2)
 
 
 def test_augrc_follows_from_the_failure_auroc_and_the_accuracy():
@@ -69,7 +68,7 @@ def test_augrc_follows_from_the_failure_auroc_and_the_accuracy():
     above = confidence[right][:, None] - confidence[~right][None]
     auroc, accuracy = ((above > 0) + 0.5 * (above == 0)).mean(), right.mean()
     expected = (1 - auroc) * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
-    assert augrc(confidence, ~right) == pytest.approx(expected, abs=1e-12)
+    assert risk_coverage(confidence, ~right).area == pytest.approx(expected, abs=1e-12)
 
 
 def test_streaming_equals_the_whole_array_in_any_order():
@@ -85,8 +84,9 @@ def test_streaming_equals_the_whole_array_in_any_order():
     assert second.nll == pytest.approx(nll(probability, truth), abs=1e-12)
     assert second.brier == pytest.approx(brier(probability, truth), abs=1e-12)
     assert second.ece == pytest.approx(ece(probability, truth), abs=1e-12)
+    exact = risk_coverage(np.abs(probability - 0.5), wrong).area
     # Bins are closed above, so p and 1 - p lie one grid step apart in confidence.
-    assert second.risk_coverage().area == pytest.approx(augrc(np.abs(probability - 0.5), wrong), abs=1e-4)
+    assert second.risk_coverage().area == pytest.approx(exact, abs=1e-4)
 
 
 def test_reliability_gives_mean_and_share_of_each_bin():

@@ -1,7 +1,7 @@
 """Whether probabilities mean what they say, and whether doubt points at the errors.
 
-`nll`, `brier`, `ece` and `augrc` are exact and take whole arrays. `Calibration` gathers the same from a stream in
-fixed memory: its NLL, Brier score and ECE are exact too, its risk-coverage curve is that of probabilities rounded to
+`nll`, `brier`, `ece` and `risk_coverage` are exact and take whole arrays. `Calibration` gathers the same from a stream
+in fixed memory: its NLL, Brier score and ECE are exact too, its risk-coverage curve is that of probabilities rounded to
 1/3000.
 """
 
@@ -70,11 +70,6 @@ class RiskCoverage:
         """
         return float(np.trapezoid(self.risk, self.coverage))
 
-    @property
-    def selective_risk(self) -> Floats:
-        """Mean loss of the accepted answers alone, float64 [n + 1]; 0 where none is accepted."""
-        return np.divide(self.risk, self.coverage, out=np.zeros_like(self.risk), where=self.coverage > 0)
-
 
 def risk_coverage(confidence: Probabilities, loss: NDArray[Any]) -> RiskCoverage:
     """Return the curve of answers sorted by confidence, highest first.
@@ -85,11 +80,6 @@ def risk_coverage(confidence: Probabilities, loss: NDArray[Any]) -> RiskCoverage
     """
     _, level = np.unique(-confidence, return_inverse=True)
     return _curve(np.bincount(level).astype(np.float64), np.bincount(level, weights=loss).astype(np.float64))
-
-
-def augrc(confidence: Probabilities, loss: NDArray[Any]) -> float:
-    """Return the area under the generalized risk coverage curve."""
-    return risk_coverage(confidence, loss).area
 
 
 def _curve(count: Floats, loss: Floats) -> RiskCoverage:

@@ -134,14 +134,14 @@ class Lineages:
             record = await self._client.task(task)
             aggregate = await self._client.aggregate(task)
         except MissingError as error:
-            if not await self._books.run(ledger.mark_missing, task, reason=str(error)):
+            if not await self._books.run(ledger.mark_missing, task, reason=error.why):
                 self.errors[task] = error
             return
         except EwvalError as error:
             if self._client.host.down is not None:
                 raise
             self.errors[task] = error
-            await self._books.run(ledger.mark_task, task, "failed", reason=str(error), wanted=False)
+            await self._books.run(ledger.mark_task, task, "failed", reason=error.why, wanted=False)
             return
         if await self._books.run(ledger.save_task, record, aggregate):
             self.done += 1
@@ -162,7 +162,7 @@ class Lineages:
             if self._client.host.down is not None:
                 raise
             if isinstance(error, MissingError):
-                await self._books.run(ledger.mark_cell, cell, "absent", reason=str(error))
+                await self._books.run(ledger.mark_cell, cell, "absent", reason=error.why)
             return
         await self._books.run(ledger.add_cell, cell, [(row.id, row.status, row.bounds) for row in rows], wanted=False)
 

@@ -108,8 +108,7 @@ class LocalData:
             return _missing(f"task {task}", state[1] if state else None)
         row = ledger.volume(volume)
         reason = (row.reason or "") if row else ""
-        of_file = f"segmentation.lzma of volume {volume} not found; "  # the file by which a volume is looked for
-        return MissingError(f"volume {volume} of task {task}", hint=reason.removeprefix(of_file))
+        return MissingError(f"volume {volume} of task {task}", hint=reason)
 
     def absence_of_cell(self, cell: int) -> MissingError:
         """Return why nothing is known of `cell`, as the ledger remembers it."""
@@ -190,7 +189,7 @@ def by_volume(tasks: Sequence[int], table: TaskTable) -> list[int]:
 
 
 def _missing(what: str, reason: str | None) -> MissingError:
-    return MissingError(what, hint=(reason or "").removeprefix(f"{what} not found; "))
+    return MissingError(what, hint=reason or "")
 
 
 def _settled(ledger: Ledger, task: int) -> int:

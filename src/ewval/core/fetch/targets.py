@@ -118,7 +118,7 @@ async def _list_cells(
             except EwvalError as error:
                 errors[cell] = error
                 if client.host.down is None:
-                    await books.run(books.ledger.mark_cell, cell, "failed", reason=str(error))
+                    await books.run(books.ledger.mark_cell, cell, "failed", reason=error.why)
             progress.advance()
 
     await together(*(work() for _ in range(CONNECTIONS)))

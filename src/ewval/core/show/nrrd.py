@@ -5,10 +5,8 @@ import gzip
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.errors import DamagedError
-
 MAGIC = b"NRRD0004"
-_TYPES = {"uint8": "|u1", "uint16": "<u2", "float32": "<f4"}
+_TYPES = {"uint8": "|u1", "uint16": "<u2"}
 
 
 def encode_nrrd(array: NDArray[np.generic], *, spacing_nm: tuple[float, float, float], content: str) -> bytes:
@@ -45,22 +43,3 @@ def encode_nrrd(array: NDArray[np.generic], *, spacing_nm: tuple[float, float, f
     header.insert(4, header.pop(9))
     payload = np.ascontiguousarray(array).astype(_TYPES[array.dtype.name], copy=False).tobytes()
     return "\n".join(header).encode() + b"\n\n" + gzip.compress(payload, compresslevel=6, mtime=0)
-
-
-def decode_nrrd(blob: bytes, *, what: str) -> NDArray[np.generic]:
-    """Return the array, z y x, in an NRRD file as `encode_nrrd` writes it.
-
-    Raises:
-        DamagedError: It is not one; `what` names it.
-    """
-    head, found, payload = blob.partition(b"\n\n")
-    lines = head.decode("ascii", "replace").split("\n")
-    fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
-    try:
-        if not found or lines[0] != MAGIC.decode():
-            raise ValueError("not an NRRD0004 file")
-        x, y, z = (int(size) for size in fields["sizes"].split())
-        flat = np.frombuffer(gzip.decompress(payload), dtype=_TYPES[fields["type"]])
-        return flat.reshape(z, y, x)
-    except (ValueError, KeyError, OSError, EOFError) as error:
-        raise DamagedError(what, str(error)) from error

@@ -68,7 +68,7 @@ class World:
     Args:
         spec: What it was made from.
         image: uint8, raw voxels z y x, before JPEG.
-        truth: int32, neurite of each voxel, at 1/`truth_scale` of raw size.
+        truth: int32, neurite of each voxel, at 1/(SCALE * magnify) of raw size.
         volumes: Its volumes, in the order of their origins.
         cells: The cells that were traced.
     """
@@ -78,11 +78,6 @@ class World:
     truth: NDArray[np.int32]
     volumes: tuple[SimVolume, ...]
     cells: tuple[SimCell, ...]
-
-    @property
-    def truth_scale(self) -> int:
-        """Raw voxels along each edge of a voxel of `truth`."""
-        return SCALE * self.spec.magnify
 
     @property
     def tasks(self) -> tuple[SimTask, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -17,11 +18,6 @@ from ewval.core.errors import DamagedError, MissingError, UnsupportedError
 from ewval.core.eyewire.records import Bounds
 from ewval.core.storage.text import parse_json
 from ewval.core.volumes.codec import decode_labels
-
-try:
-    import simplejpeg
-except ImportError:  # the extra `fast`
-    simplejpeg = None
 
 ID_TYPES = {"UInt8": "<u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8"}
 SLICE_BYTES_LIMIT = 4 << 20
@@ -92,8 +88,6 @@ def decode_slice(blob: bytes, *, what: str) -> NDArray[np.uint8]:
 
 def _decode_with_simplejpeg(blob: bytes) -> NDArray[np.uint8] | None:
     """Return Pillow's pixels in two thirds of its time, or None where Pillow has to judge."""
-    if simplejpeg is None:
-        return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(blob)
         if (height, width, colours) != (CUBE_EDGE, CUBE_EDGE, "Gray"):

@@ -1,4 +1,4 @@
-"""The symmetries of a cube: turns and mirrorings, applied alike to image, masks and context, and undone."""
+"""The symmetries of a cube: turns and mirrorings, applied alike to image, masks and context."""
 
 from dataclasses import dataclass
 from itertools import permutations, product
@@ -27,11 +27,6 @@ class Symmetry:
         turned = array.permute(*range(lead), *(lead + axis for axis in self.axes))
         mirrored = [lead + axis for axis, is_flipped in enumerate(self.flips) if is_flipped]
         return turned.flip(mirrored) if mirrored else turned
-
-    def inverse(self) -> "Symmetry":
-        """Return the symmetry that undoes this one."""
-        back = (self.axes.index(0), self.axes.index(1), self.axes.index(2))
-        return Symmetry(back, (self.flips[back[0]], self.flips[back[1]], self.flips[back[2]]))
 
 
 def symmetries(*, keep_z: bool = True) -> tuple[Symmetry, ...]:
