@@ -12,7 +12,7 @@ from block_cube import block_cube
 from ewval.core.errors import DamagedError
 from ewval.core.forest import fit as fit_head_module
 from ewval.core.forest.boosting import BoostingConfig, Forest
-from ewval.core.forest.candidates import survey
+from ewval.core.forest.candidates import CANDIDATE_NAMES, survey
 from ewval.core.forest.examples import draw_candidates, draw_cells, draw_pairs
 from ewval.core.forest.fit import FittedHead, _deal, fit_head
 from ewval.core.forest.growth import Growth
@@ -22,6 +22,7 @@ from ewval.core.forest.model import SegmentHead
 from ewval.core.forest.states import SamplingConfig, draw_seed, sample_states
 from ewval.core.forest.tune import MAYBE_BOUNDS, Trial, tune
 from ewval.core.graph.graph import build_graph
+from ewval.core.graph.names import CONTACT_NAMES
 
 SMALL = LearnConfig(
     pairs=BoostingConfig(trees=12, depth=3, rate=0.3, least_weight=1.0, ridge=1.0),
@@ -89,6 +90,16 @@ def volume_f1(volume: LabelledVolume, head: SegmentHead, cell: int) -> float:
     target[seed] = False
     total = graph.voxels[chosen].sum() + graph.voxels[target].sum()
     return 2 * graph.voxels[chosen & target].sum() / total if total else 1.0
+
+
+def test_numbers_that_are_left_out_are_never_asked_about(volumes: list[LabelledVolume], parts: dict[int, int]) -> None:
+    config = replace(SMALL, left_out=("face_*", "gap_?", "pooled_face_*", "odds_mean"))
+    head = fit_head(volumes, parts, config=config).head
+    for forest, names in ((head.pairs, CONTACT_NAMES), (head.candidates, CANDIDATE_NAMES)):
+        asked = {names[i] for i in forest.column[np.isfinite(forest.bound)]}
+        assert asked
+        assert not [name for name in asked if name.startswith(("face_", "pooled_face_")) or name == "odds_mean"]
+        assert len(config.ignored(names)) >= 5
 
 
 def test_a_head_learns_what_holds_away_from_home_by_leaving_each_tissue_out(

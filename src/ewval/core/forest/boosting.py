@@ -4,7 +4,7 @@ A library would do the same job; this one keeps weights free of pickles, predict
 every tree complete, so that thousands of rows pass all trees at once by indexing alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,11 +182,16 @@ class Binned:
     bounds: tuple[NDArray[np.float32], ...]
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32], *, bins: int) -> "Binned":
-        """Return float32[n, columns], finite, in at most `bins` bins a column, as even as their values allow."""
+    def of(cls, rows: NDArray[np.float32], *, bins: int, ignored: Collection[int] = ()) -> "Binned":
+        """Return float32[n, columns], finite, in at most `bins` bins a column, as even as their values allow.
+
+        Columns that are `ignored` have one bin: nothing is learned from them.
+        """
         some = rows[:: max(1, len(rows) // ROWS_FOR_BOUNDS)]
         quantiles = np.quantile(some, np.linspace(0, 1, bins + 1)[1:-1], axis=0, method="lower")
-        bounds = tuple(np.unique(quantiles[:, i]).astype(np.float32) for i in range(rows.shape[1]))
+        bounds = tuple(
+            np.unique(quantiles[: 0 if i in ignored else None, i]).astype(np.float32) for i in range(rows.shape[1])
+        )
         codes = np.empty(rows.shape, dtype=np.uint8)
         for column, of_column in enumerate(bounds):
             codes[:, column] = np.searchsorted(of_column, rows[:, column])

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ewval.core.forest.blend import Blend
 from ewval.core.forest.boosting import Binned, BoostingConfig, Forest, fit_forest, merge_forests
-from ewval.core.forest.candidates import Surroundings, survey
+from ewval.core.forest.candidates import CANDIDATE_NAMES, Surroundings, survey
 from ewval.core.forest.examples import (
     Bounds,
     CandidateExamples,
@@ -22,6 +23,7 @@ from ewval.core.forest.examples import (
 )
 from ewval.core.forest.labelled import UNKNOWN, LabelledVolume
 from ewval.core.forest.states import SamplingConfig
+from ewval.core.graph.names import CONTACT_NAMES
 from ewval.core.progress import SILENT, Progress
 
 __all__ = ["Keep", "LearnConfig", "LearnedCandidates", "PairJudgement", "fit_anew", "learn_candidates", "learn_pairs"]
@@ -58,6 +60,7 @@ class LearnConfig:
         draws: How often all is learned, each time with other parts of the cells; the forests are averaged, since
             another deal alone changes what a few hard tasks come to.
         away: Whether each tissue is left out once, to learn what holds away from home.
+        left_out: Names of numbers, of contacts or candidates, that nothing is learned from; a name may end in `*`.
         alike: Names of data sets of one tissue, where there are several; otherwise each is one of its own.
         seed: Of every random choice.
     """
@@ -69,8 +72,13 @@ class LearnConfig:
     rounds: int = 2
     draws: int = 2
     away: bool = True
+    left_out: tuple[str, ...] = ()
     alike: tuple[tuple[str, ...], ...] = ()
     seed: int = 0
+
+    def ignored(self, names: Sequence[str]) -> frozenset[int]:
+        """Return the places of those `names` that nothing is learned from."""
+        return frozenset(i for i, name in enumerate(names) if any(fnmatchcase(name, left) for left in self.left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,8 @@ def learn_pairs(
     """
     random = np.random.default_rng(config.seed)
     examples = draw_pairs(volumes, parts, most=config.bounds.pairs, expected=start, random=random)
-    binned = Binned.of(examples.rows, bins=config.pairs.bins)
+    ignored = config.ignored(CONTACT_NAMES)
+    binned = Binned.of(examples.rows, bins=config.pairs.bins, ignored=ignored)
     without: dict[int, Forest] = {}
     for place, part in enumerate(sorted(set(parts.values()))):
         fit = partial(_fit, binned, examples, place, config=config.pairs, seed=config.seed * 1000 + part)
@@ -184,7 +193,7 @@ def learn_candidates(
     for index in range(config.rounds):
         seed = config.seed * 1000 + index
         examples = _candidates(volumes, judgement, config=config, seed=seed)
-        binned = Binned.of(examples.rows, bins=config.candidates.bins)
+        binned = Binned.of(examples.rows, bins=config.candidates.bins, ignored=config.ignored(CANDIDATE_NAMES))
         fit = partial(_fit, binned, examples, None, config=config.candidates, seed=seed)
         forests.append(keep(f"candidates-{index}", fit))
         progress.advance(1)

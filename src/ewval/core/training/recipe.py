@@ -41,6 +41,8 @@ class GraphRecipe(Recipe):
         draws: How often all is learned, each time with other parts.
         rounds: Forests of candidates in each.
         curve: Whether a run ends with its learning curve.
+        left_out: Names of numbers that nothing is learned from, since what they say holds in one tissue alone; a name
+            may end in `*`.
         alike: Names of data folders that hold one tissue; each tissue is left out once, to learn what holds away.
         generated: Generated cubes to learn from as well, or None.
         pairs: Trees that judge contacts.
@@ -54,6 +56,7 @@ class GraphRecipe(Recipe):
     draws: int = 1
     rounds: int = 2
     curve: bool = True
+    left_out: tuple[str, ...] = ()
     alike: tuple[tuple[str, ...], ...] = ()
     generated: GeneratedCubes | None = None
     pairs: BoostingConfig = PAIR_TREES
@@ -70,6 +73,7 @@ class GraphRecipe(Recipe):
             self.bounds,
             rounds=self.rounds,
             draws=self.draws,
+            left_out=self.left_out,
             alike=self.alike,
             seed=seed,
         )
