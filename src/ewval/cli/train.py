@@ -1,5 +1,6 @@
 """`ewval train`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,31 +8,51 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ewval.cli import options
-from ewval.cli.output import open_output
-from ewval.cli.progress import progress_bar
+from ewval.cli._training import graph_document, graph_text
+from ewval.cli.output import Output, open_output
+from ewval.cli.progress import progress_bar, progress_bars
+from ewval.core.constants import DEFAULT_DATA, ENV_DATA
 from ewval.core.errors import SettingError
 
 if TYPE_CHECKING:
+    from ewval.core.training.run import GraphRunRequest
     from ewval.nn.training.recipe import NetworkRecipe
     from ewval.nn.training.run import RunSummary
 
 INTERRUPTED = 130
-DEFAULT_ARCH = "lwunet"
+DEFAULT_ARCH = "graph"
 NETWORKS = "Networks (--arch lwunet)"
+NETWORK_OPTIONS = ("init", "fold", "seed", "workers", "resume", "deterministic", "device", "tensorboard")
 
 
 def train(
     run: Annotated[Path, typer.Option("--run", help="Run folder; an interrupted run resumes.", metavar="DIR")],
-    data: options.Data = options.DATA_DEFAULT,
-    arch: Annotated[str | None, typer.Option(help="Kind of model: lwunet.", show_default=DEFAULT_ARCH)] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data",
+            envvar=ENV_DATA,
+            help="Data folder; graph: repeat for more.",
+            show_default=DEFAULT_DATA,
+            metavar="DIR",
+        ),
+    ] = None,
+    arch: Annotated[str | None, typer.Option(help="Kind of model: graph or lwunet.", show_default=DEFAULT_ARCH)] = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="Training recipe, packaged or a file.", metavar="NAME|FILE.toml", show_default="as --arch"),
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(help="Start from this model; none: from scratch.", metavar="MODEL|none"),
+        typer.Option(
+            help="Start from this model; none: from scratch.",
+            metavar="MODEL|none",
+            show_default="graph: the packaged model, unless it knows cells of the data; networks: as the recipe",
+        ),
     ] = None,
+    sides: Annotated[
+        str, typer.Option(help="graph: sides of the split to learn from, such as train,val,test.", metavar="SIDES")
+    ] = "train,val",
     fold: Annotated[int | None, typer.Option(min=0, help="Train on fold FOLD of `ewval index --folds`.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load samples.")] = 0,
@@ -61,28 +82,76 @@ def train(
 ) -> None:
     """Train a model on your tasks; the same command resumes."""
     out = open_output(json=json, quiet=quiet, verbose=verbose)
+    from ewval.core.recipe import read_recipe
+
+    chosen = locals()
+    folders = [options.data_folder(path, must_exist=True).root for path in data or [options.DATA_DEFAULT]]
+    name = recipe or arch or DEFAULT_ARCH
+    table = read_recipe(name)
+    if arch is not None and table.get("arch") != arch:
+        raise SettingError("arch", f"recipe {name} is for {table.get('arch')}, not for {arch}")
+    if table.get("arch") == "graph":
+        _train_graph(out, chosen, folders, table)
+    else:
+        _train_network(out, chosen, folders, table)
+
+
+def _train_graph(out: Output, chosen: Mapping[str, Any], folders: list[Path], table: dict[str, Any]) -> None:
+    """Train forests."""
+    from ewval.core.training.run import train_graph
+
+    request = _graph_request(chosen, folders, table)
+    with progress_bars("cubes", "train", quiet=out.quiet) as (cubes, forests):
+        summary = train_graph(request, cubes=cubes, forests=forests)
+    for note in summary.notes:
+        out.note(f"ewval: {note}")
+    out.result(graph_document(summary), text=graph_text(summary), ids=[summary.model] if summary.model.exists() else [])
+    if summary.why == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _graph_request(chosen: Mapping[str, Any], folders: list[Path], table: dict[str, Any]) -> "GraphRunRequest":
+    from ewval.core.recipe import check_recipe
+    from ewval.core.training.recipe import GraphRecipe
+    from ewval.core.training.run import GraphRunRequest
+
+    for name in ("epochs", "steps", "batch_size", "learning_rate"):
+        if chosen[name] is not None:
+            raise SettingError(name.replace("_", "-"), "is for networks, not for --arch graph")
+    sides = tuple(chosen["sides"].split(","))
+    if unknown := set(sides) - {"train", "val", "test"}:
+        raise SettingError("sides", f"{', '.join(sorted(unknown))}: sides are train, val and test")
+    return GraphRunRequest(
+        data=tuple(folders),
+        run=_run_folder(chosen["run"]),
+        recipe=check_recipe(GraphRecipe, table, name=chosen["recipe"] or DEFAULT_ARCH),
+        init=chosen["init"],
+        sides=sides,
+        fold=chosen["fold"],
+        seed=chosen["seed"],
+        resume=chosen["resume"],
+    )
+
+
+def _train_network(out: Output, chosen: Mapping[str, Any], folders: list[Path], table: dict[str, Any]) -> None:
+    """Train a network."""
     from ewval.nn.training.run import RunRequest, train_run
 
+    if len(folders) > 1:
+        raise SettingError("data", "a network is trained on one folder; `ewval index --out` joins several")
     changes = {
-        "length.epochs": epochs,
-        "length.steps": steps,
-        "samples.batch_size": batch_size,
-        "optimizer.learning_rate": learning_rate,
+        "length.epochs": chosen["epochs"],
+        "length.steps": chosen["steps"],
+        "samples.batch_size": chosen["batch_size"],
+        "optimizer.learning_rate": chosen["learning_rate"],
     }
     request = RunRequest(
-        data=options.data_folder(data, must_exist=True).root,
-        run=_run_folder(run),
-        recipe=_network_recipe(recipe, arch=arch, changes=changes),
-        init=init,
-        fold=fold,
-        seed=seed,
-        workers=workers,
-        resume=resume,
-        deterministic=deterministic,
-        device=device,
-        tensorboard=tensorboard,
+        data=folders[0],
+        run=_run_folder(chosen["run"]),
+        recipe=_network_recipe(chosen["recipe"] or chosen["arch"] or DEFAULT_ARCH, table, changes=changes),
+        **{key: chosen[key] for key in NETWORK_OPTIONS},
     )
-    with progress_bar("train", quiet=quiet) as progress:
+    with progress_bar("train", quiet=out.quiet) as progress:
         summary = train_run(request, progress=progress)
     if summary.is_reporter:
         out.result(_document(summary), text=_text(summary), ids=[summary.model] if summary.model.exists() else [])
@@ -90,21 +159,15 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-def _network_recipe(which: str | None, *, arch: str | None, changes: dict[str, Any]) -> "NetworkRecipe":
+def _network_recipe(name: str, table: dict[str, Any], *, changes: dict[str, Any]) -> "NetworkRecipe":
     """Return the recipe that the options describe.
 
     Raises:
-        SettingError: `--arch` is not that of the recipe.
-        MissingError: There is no such recipe.
         RecipeError: It cannot be used.
     """
-    from ewval.core.recipe import check_recipe, override, read_recipe
+    from ewval.core.recipe import check_recipe, override
     from ewval.nn.training.recipe import NetworkRecipe
 
-    name = which or arch or DEFAULT_ARCH
-    table = read_recipe(name)
-    if arch is not None and table.get("arch") != arch:
-        raise SettingError(f"{arch} is not that of recipe {name}, which is for {table.get('arch')}", setting="arch")
     if changes["length.steps"]:
         changes = {**changes, "length.patience": 0}  # whoever asks for a number of steps gets that many
     elif changes["length.epochs"]:

@@ -1,0 +1,288 @@
+"""One `ewval train --arch graph`: from data folders and a recipe to a run folder."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from ewval.core.errors import MissingError, UsageError
+from ewval.core.folder import DataFolder
+from ewval.core.forest.decider import ARCH, reads, save_forest
+from ewval.core.forest.fit import FittedHead, count_forests, fit_head
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled_folder import read_labelled, share_out
+from ewval.core.index.split import split_path
+from ewval.core.models.card import ModelCard
+from ewval.core.progress import SILENT, Progress
+from ewval.core.training.curve import Curve, count_curve_forests, learning_curve
+from ewval.core.training.init import Beginning, find_beginning
+from ewval.core.training.interrupt import StopRequest
+from ewval.core.training.kept_forests import Interrupted, KeptForests, key_of
+from ewval.core.training.picture import draw_progress
+from ewval.core.training.recipe import GeneratedCubes, GraphRecipe
+from ewval.core.training.run_folder import MetricsLog, RunFolder, check_same_run, read_metrics, write_config
+from ewval.core.version import __version__
+
+__all__ = ["GraphRunRequest", "GraphRunSummary", "train_graph"]
+
+SIDES = ("train", "val")
+"""Both are learned from: every cell is answered once by forests that have not seen it, and settings come from that."""
+LEAST_CELLS = 2
+DESCRIPTION = "Trained with `ewval train`; its settings come from cells of its own data that its forests had not seen."
+
+
+@dataclass(frozen=True, slots=True)
+class GraphRunRequest:
+    """Everything that `ewval train` was asked for.
+
+    Args:
+        data: The data folders.
+        run: The run folder.
+        recipe: How forests are trained.
+        init: Model to start from, `none` for nothing; None: the packaged model, unless it knows cells of this data.
+        sides: Of the splits, whose tasks are learned from.
+        fold: Of the cross-validation, None for the plain split.
+        seed: Of every random choice.
+        resume: A run must be there to go on with.
+    """
+
+    data: tuple[Path, ...]
+    run: Path
+    recipe: GraphRecipe = field(default_factory=GraphRecipe)
+    init: str | None = None
+    sides: tuple[str, ...] = SIDES
+    fold: int | None = None
+    seed: int = 0
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GraphRunSummary:
+    """What a run came to.
+
+    Args:
+        why: How it ended.
+        model: The model's file.
+        cells: That were learned from.
+        volumes: That they lie in.
+        score: On cells that forests had not seen; None where it did not come to that.
+        init: What it started from, None for nothing.
+        curve: The learning curve, None where there is none.
+        seconds: How long this command took.
+        notes: What the user should know.
+    """
+
+    why: Literal["done", "interrupted", "nothing"]
+    model: Path
+    cells: int = 0
+    volumes: int = 0
+    score: float | None = None
+    init: str | None = None
+    curve: Curve | None = None
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: Progress = SILENT) -> GraphRunSummary:
+    """Train as `request` says, or go on where the same request stopped before.
+
+    Args:
+        request: What is asked for.
+        cubes: Told of the cubes that are read.
+        forests: Told of the forests that are fitted.
+
+    Raises:
+        UsageError: Options that make no sense, or differ from those the run was begun with; a folder that cannot be
+            written to.
+        MissingError: No split, too few cells, nothing to learn, no graph, no model to start from, no run to resume.
+        DamagedError: A file does not hold what it should.
+    """
+    began, folder = time.monotonic(), RunFolder(request.run)
+    beginning = find_beginning(request.init, [DataFolder(path) for path in request.data])
+    options = _options(request, beginning)
+    if folder.config.is_file():
+        check_same_run(folder, options)
+    elif request.resume:
+        raise MissingError(f"run {folder.root}", hint="leave out --resume to begin one")
+    if folder.model.is_file() and any(line["kind"] == "end" for line in read_metrics(folder.metrics)):
+        return GraphRunSummary("nothing", folder.model, init=beginning.name)
+    volumes = _read(request, cubes)
+    try:
+        write_config(folder, options)
+        with StopRequest() as stop:
+            return _Run(request, folder, volumes, beginning, stop, forests, began).summary()
+    except OSError as error:
+        raise UsageError(
+            f"--run {folder.root} cannot be written: {error.strerror or error}; the same command goes on from there"
+        ) from error
+
+
+class _Run:
+    """One training under way."""
+
+    def __init__(
+        self,
+        request: GraphRunRequest,
+        folder: RunFolder,
+        volumes: Sequence[LabelledVolume],
+        beginning: Beginning,
+        stop: StopRequest,
+        progress: Progress,
+        began: float,
+    ) -> None:
+        self._request, self._folder, self._volumes, self._beginning = request, folder, volumes, beginning
+        self._config = request.recipe.learning(seed=request.seed)
+        self._cells = sorted({cell for volume in volumes for cell in volume.cells})
+        self._own = sorted({cell for volume in volumes if volume.validates for cell in volume.cells})
+        self._progress, self._began, self._seconds = progress, began, list[float]()
+        self._log = MetricsLog(folder.metrics, step=0)
+        self._curve: Curve | None = None
+        parts = self._parts
+        key = key_of(volumes, parts=parts, config=self._config, start=beginning.start)
+        self._keep = KeptForests(folder.root / "forests", key, stop, self._done)
+
+    @property
+    def _parts(self) -> int:
+        return min(self._request.recipe.parts, len(self._own))
+
+    def summary(self) -> GraphRunSummary:
+        """Train; return what came of it."""
+        recipe = self._request.recipe
+        total = count_forests(self._volumes, parts=self._parts, config=self._config)
+        total += count_curve_forests(len(self._own), parts=recipe.parts) if recipe.curve else 0
+        self._progress.start(total, unit="forests")
+        try:
+            fitted = self._fit()
+            save_forest(self._folder.model, self._card(fitted), fitted.head)
+            self._write("validation", score=fitted.tuned.score, rejected_wrong=fitted.tuned.rejected_wrong)
+            self._draw_curve()
+        except Interrupted:
+            return self._summary("interrupted", None)
+        finally:
+            self._log.close()
+        shutil.rmtree(self._keep.folder, ignore_errors=True)
+        return self._summary("done", fitted.tuned.score)
+
+    def _fit(self) -> FittedHead:
+        parts = share_out(self._volumes, parts=self._parts, seed=self._request.seed)
+        try:
+            return fit_head(self._volumes, parts, config=self._config, start=self._beginning.start, keep=self._keep)
+        except ValueError as error:
+            raise MissingError("enough to learn from", hint=f"{error}; `ewval fetch` gets more cells") from error
+
+    def _draw_curve(self) -> None:
+        recipe = self._request.recipe
+        if recipe.curve:
+            curves = learning_curve(
+                self._volumes,
+                parts=recipe.parts,
+                config=self._config,
+                start=self._beginning.start,
+                keep=self._keep,
+            )
+            for self._curve in curves:
+                last = self._curve.points[-1]
+                self._write("curve", cells=last.cells, score=last.score, held_out=self._curve.held_out)
+                draw_progress(self._folder.picture, curve=self._curve, seconds=self._seconds)
+        self._write("end")
+        draw_progress(self._folder.picture, curve=self._curve, seconds=self._seconds)
+
+    def _done(self, name: str, seconds: float, is_kept: bool) -> None:
+        self._seconds.append(seconds)
+        self._write("forest", forest=name, seconds=round(seconds, 3), kept=is_kept)
+        self._progress.advance(1)
+
+    def _write(self, kind: str, **values: Any) -> None:
+        self._log.write({"kind": kind, "step": len(self._seconds), **values})
+
+    def _card(self, fitted: FittedHead) -> ModelCard:
+        tuned, start, real = fitted.tuned, self._beginning.card, [v for v in self._volumes if v.validates]
+        before = (set(), set()) if start is None else (set(start.cells), set(start.volumes))
+        return ModelCard(
+            name=self._folder.root.resolve().name,
+            arch=ARCH,
+            context=0,
+            add_threshold=tuned.thresholds.add,
+            maybe_threshold=tuned.thresholds.maybe,
+            config={
+                **reads(),
+                "parts": self._parts,
+                **asdict(self._config),
+                "settings": asdict(tuned.settings),
+            },
+            description=DESCRIPTION,
+            data={volume.name: f"{len(volume.cells)} cells" for volume in self._volumes},
+            training={
+                "version": __version__,
+                "init": self._beginning.name,
+                "validation_score": round(tuned.score, 4),
+                "rejected_wrong": round(tuned.rejected_wrong, 4),
+            },
+            cells=sorted(before[0] | set(self._own)),
+            volumes=sorted(before[1] | {volume.id for volume in real}),
+        )
+
+    def _summary(self, why: Literal["done", "interrupted"], score: float | None) -> GraphRunSummary:
+        return GraphRunSummary(
+            why=why,
+            model=self._folder.model,
+            cells=len(self._own),
+            volumes=sum(volume.validates for volume in self._volumes),
+            score=score,
+            init=self._beginning.name,
+            curve=self._curve,
+            seconds=time.monotonic() - self._began,
+            notes=self._beginning.notes,
+        )
+
+
+def _options(request: GraphRunRequest, beginning: Beginning) -> dict[str, Any]:
+    """Return every option that the result depends on, as config.json holds it."""
+    splits = [split_path(DataFolder(path), fold=request.fold) for path in request.data]
+    return {
+        "data": [str(path.resolve()) for path in request.data],
+        "split_sha256": [sha256(path.read_bytes()).hexdigest() if path.is_file() else None for path in splits],
+        **request.recipe.model_dump(mode="json"),
+        "init": beginning.name,
+        "init_sha256": None if beginning.card is None else beginning.card.sha256,
+        "sides": list(request.sides),
+        "fold": request.fold,
+        "seed": request.seed,
+    }
+
+
+def _read(request: GraphRunRequest, progress: Progress) -> list[LabelledVolume]:
+    """Return the cubes to learn from, own and generated.
+
+    Raises:
+        MissingError: Too few of their cells have an answer.
+    """
+    most = request.recipe.bounds.volumes
+    volumes = [
+        volume
+        for path in request.data
+        for volume in read_labelled(
+            DataFolder(path), sides=request.sides, fold=request.fold, most=most, seed=request.seed, progress=progress
+        )
+    ]
+    cells = {cell for volume in volumes for cell in volume.cells}
+    if len(cells) < LEAST_CELLS:
+        raise MissingError(
+            f"cells to learn from (there are {len(cells)} with answers, at least {LEAST_CELLS} are needed)",
+            hint="`ewval fetch` gets more, `ewval index` lists them",
+        )
+    generated = request.recipe.generated
+    return volumes if generated is None else volumes + _generated(request.run, generated, progress)
+
+
+def _generated(run: Path, plan: GeneratedCubes, progress: Progress) -> list[LabelledVolume]:
+    """Return generated cubes, made in the run's folder where they are not there yet."""
+    from ewval.core.sim.lessons import LessonPlan, write_lessons
+
+    folder = DataFolder(run / "generated")
+    if not folder.task_data.is_file():
+        write_lessons(folder, LessonPlan(cubes=plan.cubes, tasks=plan.tasks, seed=plan.seed, raw=True))
+    return read_labelled(folder, weight=plan.weight, validates=False, progress=progress)
