@@ -20,6 +20,7 @@ from ewval.core.graph.contact_image import Brightness, image_evidence, smooth_im
 from ewval.core.graph.contact_shape import Depth, depth_map, locate, shape_evidence
 from ewval.core.graph.contact_windows import WINDOWS, window_evidence
 from ewval.core.graph.contacts import PAD, Contacts, Padded, find_contacts, pad_labels
+from ewval.core.graph.quantised import pack_columns, quantise, unpack_columns
 from ewval.core.kernels.cube import count_labels, segment_moments, touched_sides
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.volumes.voxels import count_values
@@ -39,8 +40,11 @@ __all__ = [
     "save_graph",
 ]
 
-GRAPH_FORM = 2
+GRAPH_FORM = 3
 """Raised whenever a number here changes its meaning, so that a cached graph is never read as something else."""
+QUANTISED = ("segments", "evidence")
+SMALLER = {"ids": np.uint16, "voxels": np.int32, "pairs": np.uint16, "area": np.int32}
+"""What a cube of 256^3 voxels needs of these; in memory they are wider."""
 SIDE_MARGIN = 6
 """A segment reaches a side of the cube if it comes this near: sides may be covered by a few voxels of boundary."""
 
@@ -52,6 +56,9 @@ RISE = "rise_mean_2"
 @dataclass(frozen=True, slots=True)
 class SegmentGraph:
     """Segments of one cube and their contacts.
+
+    Numbers of segments and contacts are quantised (`ewval.core.graph.quantised`), so that a graph that was kept is the
+    graph that was measured, bit for bit.
 
     Args:
         ids: int64[n], ascending.
@@ -130,9 +137,19 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
 
 
 def save_graph(path: Path, graph: SegmentGraph) -> None:
-    """Write `graph` to `path` (.npz), whole or not at all."""
-    arrays = {f.name: np.asarray(getattr(graph, f.name)) for f in fields(graph)}
-    write_arrays(path, {"form": np.array(GRAPH_FORM), **arrays})
+    """Write `graph` to `path` (.npz), whole or not at all.
+
+    Raises:
+        ValueError: Its numbers are not quantised.
+    """
+    arrays: dict[str, NDArray[Any]] = {"form": np.array(GRAPH_FORM)}
+    for name in (f.name for f in fields(graph)):
+        array = np.asarray(getattr(graph, name))
+        if name in QUANTISED:
+            arrays |= {f"{name}.{key}": packed for key, packed in pack_columns(array).items()}
+        else:
+            arrays[name] = array.astype(SMALLER.get(name, array.dtype))
+    write_arrays(path, arrays, compressed=True)
 
 
 def load_graph(path: Path) -> SegmentGraph:
@@ -147,6 +164,10 @@ def load_graph(path: Path) -> SegmentGraph:
             raise DamagedError(f"graph {path}", "it was written by another version of ewval")
         for key in ("segment_names", "evidence_names"):
             found[key] = tuple(found[key].tolist())
+        for name in QUANTISED:
+            found[name] = unpack_columns({key: found.pop(f"{name}.{key}") for key in ("planes", "step")})
+        for name in SMALLER:
+            found[name] = found[name].astype(np.float64 if name == "area" else np.int64)
         return SegmentGraph(**found)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"graph {path}", f"not a segment graph: {error}") from error
@@ -163,7 +184,7 @@ def has_graph(path: Path) -> bool:
 def _columns(numbers: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.float32]:
     if not numbers:
         return np.zeros((count, 0), dtype=np.float32)
-    return np.stack([np.asarray(v, dtype=np.float32) for v in numbers.values()], axis=1)
+    return quantise(np.stack([np.asarray(v, dtype=np.float32) for v in numbers.values()], axis=1))
 
 
 def _sides(rows: NDArray[np.uint16], *, count: int) -> NDArray[np.bool_]:

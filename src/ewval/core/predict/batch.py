@@ -13,7 +13,7 @@ from ewval.core.models.decider import Decider
 from ewval.core.predict.answers import Answer, judge
 from ewval.core.predict.prediction import TaskPrediction, predict_questions
 from ewval.core.segments.decision import Looks, Question, ask
-from ewval.core.segments.views import VOLUMES_KEPT, VolumeSource, VolumeView
+from ewval.core.segments.views import VOLUMES_KEPT, GraphView, VolumeSource, VolumeView
 from ewval.core.tasks.samples import Sample, SampleBuilder
 from ewval.core.tasks.table import TaskTable
 
@@ -73,11 +73,12 @@ class Answerer:
     def _question(self, task: int) -> Question | Failed:
         try:
             sample = self.builder.build(task)
-            view = self.source.view(sample.volume, sample.labels)
+            view, seed = self.source.view(sample.volume, sample.labels), self._seed(task)
+            is_shown = bool(sample.seed.any())
             if self.decider.reads_graph:  # here, so that damage costs its own tasks alone
-                self.source.graph(sample.volume, sample.image, sample.labels)
-            seed = self._seed(task)
-            return ask(sample if sample.seed.any() else with_small_seed(sample, view, seed=seed), seed, view)
+                graph = self.source.graph(sample.volume, sample.image, sample.labels)
+                is_shown = is_shown or (self.decider.loops is None and _is_seed_in(graph, seed))
+            return ask(sample if is_shown else with_small_seed(sample, view, seed=seed), seed, view)
         except EwvalError as error:
             return Failed(task, error)
 
@@ -92,6 +93,11 @@ class Answerer:
 
     def _seed(self, task: int) -> list[int]:
         return [int(segment) for segment in self.table.seed(self.table.row(task))]
+
+
+def _is_seed_in(graph: GraphView, seed: Sequence[int]) -> bool:
+    """Tell whether a full-resolution graph knows a segment of the seed: whoever decides from it alone needs no more."""
+    return graph.resolution == "full" and bool(len(graph.graph.rows(np.unique(np.array(seed, dtype=np.int64)))))
 
 
 def in_groups(tasks: Sequence[int], volumes: Sequence[int], *, size: int) -> Iterator[list[int]]:

@@ -11,6 +11,7 @@ from ewval.core.segments.doubts import BLACK_VALUE
 from ewval.core.segments.verdicts import DECIMALS, SegmentScore, SegmentTable, Thresholds, Verdict
 from ewval.core.segments.views import GraphView, Resolution, VolumeView
 from ewval.core.tasks.samples import Sample
+from ewval.core.volumes.pooling import pool_packed
 
 __all__ = ["AS_CARDS_SAY", "Candidates", "Decision", "Looks", "Question", "ask", "decide_candidates", "rounded"]
 
@@ -109,7 +110,11 @@ class Candidates:
 
 
 def decide_candidates(found: Candidates, question: Question, graph: GraphView, thresholds: Thresholds) -> Decision:
-    """Return the decision of one that grows an object over the segment graph and says itself what joins it."""
+    """Return the decision of one that grows an object over the segment graph and says itself what joins it.
+
+    Black image is looked for in the packed cube, so that the answer is the same whether raw files are at hand or not.
+    """
+    pooling, is_black = pool_packed(question.sample.labels), question.sample.image <= BLACK_VALUE
     seed, ids = list(question.seed), graph.graph.ids
     chance = _by_id(found.ids, found.probability)
     chance[seed] = 1.0
@@ -121,7 +126,7 @@ def decide_candidates(found: Candidates, question: Question, graph: GraphView, t
         probability=rounded(chance[ids]),
         spread=_by_id(found.ids, found.spread)[ids].round(DECIMALS),
         inside=inside[ids],
-        dark=_by_id(question.view.pooling.ids, question.dark)[ids],
+        dark=_by_id(pooling.ids, pooling.share(is_black))[ids],
     )
     verdicts = _verdicts(table, set(found.ids.tolist()) - set(seed), joined=inside > 0, thresholds=thresholds)
     return painted(table, table.scores(verdicts), graph.resolution, thresholds, question)
