@@ -17,6 +17,7 @@ from typer.testing import Result
 from ewval.core.folder import DataFolder
 from ewval.core.index.split import read_split
 from ewval.core.models.card import ModelCard
+from ewval.core.recipe import read_recipe
 from ewval.core.tasks.table import TaskTable
 from ewval.core.volumes.codec import encode
 from ewval.nn.networks.architectures import build_network
@@ -166,11 +167,12 @@ def test_plain_options_are_the_packaged_recipe() -> None:
     from ewval.cli.train import _network_recipe
 
     plain = {"length.epochs": None, "length.steps": None}
-    recipe = _network_recipe(None, arch="lwunet", changes=plain)
+    recipe = _network_recipe("lwunet", read_recipe("lwunet"), changes=plain)
     assert recipe.loss.segments
     assert recipe.pretraining is not None
-    assert _network_recipe("seed-2019", arch=None, changes=plain).network.context == 2
-    assert _network_recipe(None, arch="lwunet", changes={**plain, "length.epochs": 3}).length.total(10) == 30
+    assert _network_recipe("seed-2019", read_recipe("seed-2019"), changes=plain).network.context == 2
+    longer = _network_recipe("lwunet", read_recipe("lwunet"), changes={**plain, "length.epochs": 3})
+    assert longer.length.total(10) == 30
 
 
 def test_other_options_do_not_continue_a_run(cli: Cli, data: Path, tmp_path: Path) -> None:

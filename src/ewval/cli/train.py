@@ -89,7 +89,7 @@ def train(
     name = recipe or arch or DEFAULT_ARCH
     table = read_recipe(name)
     if arch is not None and table.get("arch") != arch:
-        raise SettingError("arch", f"recipe {name} is for {table.get('arch')}, not for {arch}")
+        raise SettingError(f"{arch} is not that of recipe {name}, which is for {table.get('arch')}", setting="arch")
     if table.get("arch") == "graph":
         _train_graph(out, chosen, folders, table)
     else:
@@ -117,10 +117,10 @@ def _graph_request(chosen: Mapping[str, Any], folders: list[Path], table: dict[s
 
     for name in ("epochs", "steps", "batch_size", "learning_rate"):
         if chosen[name] is not None:
-            raise SettingError(name.replace("_", "-"), "is for networks, not for --arch graph")
+            raise SettingError("is for networks, not for --arch graph", setting=name)
     sides = tuple(chosen["sides"].split(","))
     if unknown := set(sides) - {"train", "val", "test"}:
-        raise SettingError("sides", f"{', '.join(sorted(unknown))}: sides are train, val and test")
+        raise SettingError(f"{', '.join(sorted(unknown))} is none of train, val, test", setting="sides")
     return GraphRunRequest(
         data=tuple(folders),
         run=_run_folder(chosen["run"]),
@@ -138,7 +138,7 @@ def _train_network(out: Output, chosen: Mapping[str, Any], folders: list[Path], 
     from ewval.nn.training.run import RunRequest, train_run
 
     if len(folders) > 1:
-        raise SettingError("data", "a network is trained on one folder; `ewval index --out` joins several")
+        raise SettingError("takes one folder for a network; `ewval index --out` joins several", setting="data")
     changes = {
         "length.epochs": chosen["epochs"],
         "length.steps": chosen["steps"],

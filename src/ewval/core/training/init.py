@@ -54,12 +54,14 @@ def find_beginning(init: str | None, folders: Sequence[DataFolder]) -> Beginning
     name = DEFAULT_MODEL if init is None else init
     decider = load_decider(name)
     if not isinstance(decider, ForestDecider):
-        raise SettingError("init", f"{name} is a network; forests start from forests, such as {DEFAULT_MODEL}")
+        raise SettingError(f"{name} is a network; forests start from forests, such as {DEFAULT_MODEL}", setting="init")
     known = _known_cells(decider.card, folders)
     if known:
         problem = f"{name} has learned from {known} of the cells of this data"
         if init is not None:
-            raise SettingError("init", f"{problem}, so nothing would show how good the result is; use --init none")
+            raise SettingError(
+                f"{problem}, so nothing would show how good the result is; none starts from nothing", setting="init"
+            )
         return Beginning(notes=(f"{problem}: starting from nothing instead",))
     card = decider.card
     thresholds = Thresholds(add=card.add_threshold, maybe=card.maybe_threshold)
