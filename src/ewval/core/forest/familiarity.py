@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Familiarity"]
+__all__ = ["MOST_CUBES", "Familiarity"]
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Quantiles by which the contacts of a cube are described, number by number."""
@@ -64,6 +64,10 @@ class Familiarity:
         spread = np.maximum(np.median(inner, axis=0) / 2, LEAST_SPREAD)
         sketches = np.stack([_quantiles(evidence, LEVELS) for evidence in some])
         return cls(sketches.astype(np.float32), spread.astype(np.float32))
+
+    def beside(self, other: "Familiarity") -> "Familiarity":
+        """Return what knows the cubes of both, in the spreads of this one."""
+        return Familiarity(np.concatenate([self.sketches, other.sketches]), self.spread)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what it knows, for a file."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.examples import draw_cells
-from ewval.core.forest.familiarity import Familiarity
+from ewval.core.forest.familiarity import MOST_CUBES, Familiarity
 from ewval.core.forest.growth import grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.learn import (
@@ -122,9 +122,17 @@ def fit_head(
         merge_forests([course.candidates.forest for course in courses]),
         tuned.settings,
         away if away is not None or start is None else start.head.away,
-        Familiarity.learn((volume.graph.evidence for volume in volumes), count=len(volumes)),
+        _familiarity(volumes, start),
     )
     return FittedHead(head, tuned, tuple(courses))
+
+
+def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Familiarity | None:
+    """Return what cubes look like that were learned from, now or by the start."""
+    some = volumes[:: max(1, -(-len(volumes) // MOST_CUBES))]
+    own = Familiarity.learn((volume.graph.evidence for volume in some), count=len(some))
+    before = None if start is None else start.head.familiarity
+    return own if own is None or before is None else own.beside(before)
 
 
 def count_forests(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig) -> int:
