@@ -10,6 +10,7 @@ from ewval.cli.errors import Exit
 from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bar
 from ewval.core.errors import GuardError
+from ewval.core.torchrun import place
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -81,7 +82,7 @@ def eval_(
 
 def _team(device: str) -> "AbstractContextManager[Team]":
     """Return the processes of torchrun, which share the tasks; without it this process alone."""
-    if options.is_under_torchrun():
+    if place().is_shared:
         from ewval.nn.devices import pick_device
         from ewval.nn.distributed import join_team
 

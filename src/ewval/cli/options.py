@@ -1,6 +1,5 @@
 """Options and arguments that more than one command takes, declared once."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from ewval.core.constants import DEFAULT_API, DEFAULT_DATA, ENV_API, ENV_DATA, E
 from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.storage.text import to_text
+from ewval.core.torchrun import place
 
 Data = Annotated[Path, typer.Option("--data", envvar=ENV_DATA, help="Data folder.", show_default=True, metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
@@ -109,19 +109,9 @@ def checked_device(text: str) -> str:
     return text
 
 
-def torchrun_rank() -> int:
-    """Return this process's number among those that torchrun started, 0 where it started none."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def is_under_torchrun() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 def shards_of_torchrun() -> "Shards":
     """Return this process's place among those of torchrun."""
-    if is_under_torchrun():
+    if place().is_shared:
         from ewval.nn.shards import open_shards
 
         return open_shards()

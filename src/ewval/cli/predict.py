@@ -18,6 +18,7 @@ from ewval.core.errors import EwvalError, UsageError
 from ewval.core.eyewire.credentials import read_token
 from ewval.core.folder import DataFolder
 from ewval.core.progress import Progress
+from ewval.core.torchrun import place
 
 if TYPE_CHECKING:
     from ewval.core.fetch.provision import Fetcher
@@ -73,7 +74,7 @@ def predict(
     asked = Asked(
         options.data_folder(data), tasks=tasks or (), cells=cells or (), out=out, api=api, token_file=token_file
     )
-    if options.hold_nothing(tasks, cells) and not options.is_under_torchrun():
+    if options.hold_nothing(tasks, cells) and not place().is_shared:
         output.note("ewval: nothing to do: the list holds no ids")
         return
     presenter = Presenter(output, form, rank=rank, single=asked.is_single)
@@ -104,7 +105,7 @@ def _asked_for(task_ids: list[str] | None, cell: list[str] | None) -> tuple[opti
     Raises:
         UsageError: Nothing is asked for, or something that is no id.
     """
-    if options.torchrun_rank():
+    if place().rank:
         return (), ()
     tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
     if tasks is None and cells is None:

@@ -1,7 +1,6 @@
 """One process or many: what torchrun's environment says, and the few collective operations that training needs."""
 
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from ewval.core.torchrun import place
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +49,17 @@ class Team:
         return DistributedDataParallel(network, device_ids=ids, find_unused_parameters=leaves_unused)
 
 
-def is_distributed() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 @contextmanager
 def join_team(device: torch.device) -> Iterator[Team]:
     """Yield the team that torchrun's environment describes, or a team of one; leave it at the end.
 
     On GPUs each process takes the one of its local rank and NCCL; on CPUs gloo.
     """
-    if not is_distributed():
+    if not place().is_shared:
         yield Team(0, 1, device)
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        device = torch.device("cuda", place().local_rank)
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

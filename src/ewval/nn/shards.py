@@ -1,14 +1,13 @@
 """The processes of torchrun, which share the tasks of a prediction."""
 
-import os
 from datetime import timedelta
 
 import torch
 from torch.distributed.rendezvous import rendezvous
 
 from ewval.core.predict.shards import ALONE, Shards
+from ewval.core.torchrun import place
 from ewval.nn.devices import pick_device
-from ewval.nn.distributed import is_distributed
 
 PATIENCE = timedelta(days=7)
 """How long a process waits for another: the slowest part of a long run may take days."""
@@ -22,14 +21,14 @@ def own_device(text: str) -> torch.device:
         DeviceError: The device is not there.
     """
     device = pick_device(text)
-    if device.type == "cuda" and device.index is None and is_distributed():
-        return pick_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    if device.type == "cuda" and device.index is None and place().is_shared:
+        return pick_device(f"cuda:{place().local_rank}")
     return device
 
 
 def open_shards() -> Shards:
     """Return this process's place, from torchrun's environment; alone without it."""
-    if not is_distributed():
+    if not place().is_shared:
         return ALONE
     store, rank, size = next(iter(rendezvous("env://", timeout=PATIENCE)))
     return Shards(rank, size, store)

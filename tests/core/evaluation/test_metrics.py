@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from ewval.core.evaluation.metrics import (
-    Overlap,
     aggregate_metrics,
     near_surface,
     overlap,
     segment_metrics,
     voxel_metrics,
 )
+from ewval.core.segments.overlap import Overlap
 
 
 def plain_ratios(guess, truth):
@@ -62,26 +62,6 @@ def test_voxel_metrics_equal_plain_counting(guess_kind, target_kind, seed_kind):
             if not prefix.startswith("tolerant"):
                 names = ("guesses", "gt", "intersection", "union")
                 assert tuple(metrics[f"count_{prefix}{name}"] for name in names) == counts
-
-
-@pytest.mark.parametrize(
-    ("guesses", "gt", "expected", "undefined"),
-    [
-        (0, 0, (1.0, 1.0, 1.0, 1.0), ("precision", "recall", "iou", "f1")),
-        (0, 5, (0.0, 0.0, 0.0, 0.0), ("precision",)),
-        (5, 0, (0.0, 1.0, 0.0, 0.0), ("recall",)),
-        (5, 5, (0.0, 0.0, 0.0, 0.0), ()),
-    ],
-)
-def test_every_empty_case_follows_its_rule(guesses, gt, expected, undefined):
-    value = Overlap(guesses, gt, 0)
-    assert (value.precision, value.recall, value.iou, value.f1) == expected
-    assert value.undefined == undefined
-
-
-def test_an_overlap_larger_than_its_parts_is_refused():
-    with pytest.raises(ValueError, match="impossible overlap: 3 of 2 guessed and 5 true"):
-        Overlap(2, 5, 3)
 
 
 def test_undefined_names_say_which_rule_decided():

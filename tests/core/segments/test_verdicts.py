@@ -131,13 +131,13 @@ def test_touching_pairs_of_boundary_alone_are_none():
 @pytest.mark.parametrize(
     ("chosen", "true", "expected"),
     [
-        ([], [], (1.0, 1.0)),
-        ([2], [], (0.0, 0.0)),
-        ([], [2], (0.0, 0.0)),
-        ([1], [1], (1.0, 1.0)),  # the seed alone on both sides
-        ([1, 2], [1, 2], (1.0, 1.0)),
-        ([2, 3], [2], (2 * 10 / (2 * 10 + 30), 2 / 3)),
-        ([2], [2, 3], (2 * 10 / (2 * 10 + 30), 2 / 3)),
+        ([], [], 1.0),
+        ([2], [], 0.0),
+        ([], [2], 0.0),
+        ([1], [1], 1.0),  # the seed alone on both sides
+        ([1, 2], [1, 2], 1.0),
+        ([2, 3], [2], 2 * 10 / (2 * 10 + 30)),
+        ([2], [2, 3], 2 * 10 / (2 * 10 + 30)),
     ],
 )
 def test_segment_f1_leaves_the_seed_out_and_keeps_the_zero_rules(chosen, true, expected):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ewval.core.errors import DamagedError, MissingError
+from ewval.core.errors import DamagedError, MissingError, WriteError
 from ewval.core.folder import DataFolder
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, cache_path, files_of
@@ -46,6 +46,12 @@ def test_rows_stand_in_the_order_of_their_ids() -> None:
     assert table.parent.tolist() == [-1, 11, 12, 99]
     assert table.cell.tolist() == [1, 1, -1, -1]
     assert [table.origin(row) for row in range(4)] == [(0, 0, 0), (0, 0, 224), None, None]
+
+
+def test_tasks_of_one_volume_are_put_together() -> None:
+    assert small_table().by_volume(np.array([14, 12, 13, 11])).tolist() == [11, 12, 13, 14]
+    with pytest.raises(MissingError, match="task 9 not found"):
+        small_table().by_volume(np.array([9, 11]))
 
 
 def test_an_answer_holds_its_seed_and_without_one_it_is_the_seed() -> None:
@@ -163,7 +169,7 @@ def test_a_folder_that_cannot_be_written_is_read_all_the_same(
     folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise PermissionError("read-only")  # a test that runs as root can write anywhere
+        raise WriteError("task_table.cache", "read-only")  # a test that runs as root can write anywhere
 
     monkeypatch.setattr("ewval.core.tasks.table.write_columns", refuse)
     table = TaskTable.load(folder)

@@ -40,7 +40,7 @@ def _with_something_to_add(tasks: TaskSet, ids: Int64s, *, seed: int) -> Int64s:
             found.append(int(task))
         if len(found) == TUNING_TASKS:
             break
-    return np.array(sorted(found, key=lambda task: (int(table.volume[table.row(task)]), task)), dtype=np.int64)
+    return table.by_volume(np.array(found, dtype=np.int64))
 
 
 def _best(tasks: TaskSet, chosen: Int64s) -> Growth:

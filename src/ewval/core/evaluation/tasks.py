@@ -121,7 +121,7 @@ def read_tasks(
         table=table,
         split=split,
         side=side,
-        ids=_by_volume(ids, table),
+        ids=table.by_volume(ids),
         unanswered=unanswered,
         builder=SampleBuilder(table, PackedStore(folder), context=context, withheld=split.withheld_from(side)),
         sources=VolumeSource(folder),
@@ -149,8 +149,3 @@ def _stand_in(ascending: Int64s, values: Int64s) -> NDArray[np.bool_]:
         return np.zeros(len(values), dtype=bool)
     at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
     return np.asarray(ascending[at] == values)
-
-
-def _by_volume(ids: Int64s, table: TaskTable) -> Int64s:
-    volume = table.volume[table.rows(ids)]
-    return ids[np.lexsort((ids, volume))]

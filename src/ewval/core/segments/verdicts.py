@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
+from ewval.core.segments.overlap import Overlap
 from ewval.core.volumes.pooling import pool_segments
 
 __all__ = [
@@ -176,12 +177,8 @@ def unpack_pairs(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([keys // SEGMENT_ID_COUNT, keys % SEGMENT_ID_COUNT], axis=1)
 
 
-def segment_f1(
-    chosen: Iterable[int], true: Iterable[int], seed: Iterable[int], sizes: NDArray[np.int64]
-) -> tuple[float, float]:
-    """Return the F1 of chosen segments by voxels and by count, the seed left out.
-
-    Both are 1.0 where nothing is true and nothing is chosen, 0.0 where only one of them is empty.
+def segment_f1(chosen: Iterable[int], true: Iterable[int], seed: Iterable[int], sizes: NDArray[np.int64]) -> float:
+    """Return the F1 of chosen segments by voxels, the seed left out.
 
     Args:
         chosen: Segments that were answered.
@@ -191,15 +188,12 @@ def segment_f1(
     """
     given = set(seed)
     chosen, true = set(chosen) - given, set(true) - given
-    parts = (chosen & true, chosen - true, true - chosen)
-    volume = (float(sum(int(sizes[i]) for i in part)) for part in parts)
-    count = (float(len(part)) for part in parts)
-    return _f1(*volume), _f1(*count)
+    return Overlap(*(int(sizes[sorted(part)].sum()) for part in (chosen, true, chosen & true))).f1
 
 
 def agreement(consensus: Iterable[int], add: Iterable[int], *, seed: Iterable[int], sizes: NDArray[np.int64]) -> float:
     """Return the volume-weighted F1 of the players' consensus and the model's answer, the seed left out."""
-    return segment_f1(add, consensus, seed, sizes)[0]
+    return segment_f1(add, consensus, seed, sizes)
 
 
 def expected_wrong_voxels(answer: Iterable[int], scores: Iterable[SegmentScore]) -> float:
@@ -226,7 +220,3 @@ def _mask(ids: Iterable[int]) -> NDArray[np.bool_]:
     mask = np.zeros(SEGMENT_ID_COUNT, dtype=bool)
     mask[np.fromiter(ids, dtype=np.int64)] = True
     return mask
-
-
-def _f1(tp: float, fp: float, fn: float) -> float:
-    return 1.0 if tp + fp + fn == 0 else 2 * tp / (2 * tp + fp + fn)

@@ -155,6 +155,14 @@ class TaskTable:
             self.row(int(task))
         return rows.astype(np.int64)
 
+    def by_volume(self, tasks: Int64s) -> Int64s:
+        """Return `tasks` with those of one volume together: by ascending volume, then by ascending id.
+
+        Raises:
+            MissingError: One is not in the table.
+        """
+        return np.asarray(tasks[np.lexsort((tasks, self.volume[self.rows(tasks)]))])
+
     def _stands_at(self, rows: Int64s, tasks: Int64s) -> npt.NDArray[np.bool_]:
         if not len(self.ids):
             return np.zeros(len(tasks), dtype=bool)

@@ -100,7 +100,7 @@ def tune_least(
     """
     progress.start(len(tasks), unit="tasks")
     scores = np.zeros(len(LEVELS))
-    for task in _ordered(builder, tasks):
+    for task in builder.table.by_volume(tasks).tolist():
         sample, row = builder.build(task), builder.table.row(task)
         view = source.view(sample.volume, sample.labels)
         graph = source.graph(sample.volume, sample.image, sample.labels)
@@ -109,14 +109,9 @@ def tune_least(
         joined = join(looking(model, sample, device=device), scene, seed, rule=rule, least=LEVELS[-1], loops=loops)
         for index, level in enumerate(LEVELS):
             chosen = joined.ids[joined.added & (joined.probability >= level)].tolist()
-            scores[index] += segment_f1(chosen, true, seed, view.sizes)[0]
+            scores[index] += segment_f1(chosen, true, seed, view.sizes)
         progress.advance()
     return LEVELS[int(scores.argmax())]
-
-
-def _ordered(builder: SampleBuilder, tasks: NDArray[np.int64]) -> list[int]:
-    volume = builder.table.volume[builder.table.rows(tasks)]
-    return [int(task) for task in tasks[np.lexsort((tasks, volume))]]
 
 
 def _by_volume(parts: PartDataset) -> Iterator[Sample]:
