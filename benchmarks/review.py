@@ -11,6 +11,7 @@ three slices; and megabytes of the server and of the page's heap after a tenth o
 
 import argparse
 import asyncio
+import os
 import re
 import shutil
 import signal
@@ -64,7 +65,10 @@ async def measure(folder: Path, tasks: int) -> None:
             await page.resize(1280, 720)
             await page.until("document.body?.dataset.ready !== undefined", patience_s=120)
             first = time.perf_counter() - began
-            print(f"first task on screen: {first:.2f} s (goal 3); address after {printed:.2f}, bare imports {bare:.2f}")
+            print(
+                f"first task on screen: {first:.2f} s (goal 3); address after {printed:.2f}; bare imports {bare:.2f};"
+                f" the server computed for {busy_s(server.pid):.2f}"
+            )
             await settle(page)
             slices = [await page.run(SCROLL.replace("KEY", "][c"[n % 3])) for n in range(90)]
             print(f"three slices drawn:   {middle(slices)} ms (goal 33)")
@@ -115,6 +119,12 @@ def timed(command: list[str]) -> float:
 def resident_mb(pid: int) -> float:
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found.group(1)) / 1e3 if found else float("nan")
+
+
+def busy_s(pid: int) -> float:
+    """Return the seconds of the processor that a process took so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def middle(values: list[float]) -> str:

@@ -111,14 +111,15 @@ def _serve(
             output.note("ewval: no browser could be opened; open the address above in one on this machine")
         output.note(f"ewval: {queue.open_count} tasks to review as {who}; nothing is sent to Eyewire; Ctrl-C ends")
 
-    def rank_rest(stop: threading.Event) -> None:
+    def work_ahead(stop: threading.Event) -> None:
+        desk.next_task()
         while not (desk.is_begun.wait(0.2) or stop.is_set()):
             pass
         if queue.order != "given":
             desk.rank_all(_asker(model), ShownVolumes(folder, kept=1), stop=stop)
 
     with suppress(KeyboardInterrupt):  # the way to end it
-        run_to_end(serve(ReviewServer(desk, secret=new_secret(), port=port), opened=opened, background=rank_rest))
+        run_to_end(serve(ReviewServer(desk, secret=new_secret(), port=port), opened=opened, background=work_ahead))
     output.note("ewval: ended; every answer is kept")
 
 

@@ -220,13 +220,16 @@ async def serve(
         background: Runs in a thread of its own until its event is set.
     """
     stop = threading.Event()
-    async with server:
-        opened(server.address)
-        try:
-            await asyncio.to_thread(background, stop)
+    work = asyncio.ensure_future(
+        asyncio.to_thread(background, stop)
+    )  # before anything else: the first task takes longest
+    try:
+        async with server:
+            opened(server.address)
+            await work
             await asyncio.Event().wait()
-        finally:
-            stop.set()
+    finally:
+        stop.set()
 
 
 def _read_stroke(body: bytes) -> tuple[Stroke, int]:

@@ -186,6 +186,13 @@ function toggle(id) {
   stroke(doc.sets.answer.has(id) ? "no" : "yes", id);
 }
 
+// From the keyboard: on to the next question, which is shown at once.
+async function settle(kind) {
+  if (!here || !doc || doc.sets.seed.has(here)) return;
+  await stroke(kind, here);
+  if (here) look(here);
+}
+
 async function end(kind) {
   if (!doc) return;
   const task = doc.task;
@@ -305,9 +312,9 @@ const KEYS = [
   ["u", "undo", () => stroke("undo")],
   ["j", "next question", () => jump(1)],
   ["k", "previous question", () => jump(-1)],
-  [" ", "add or remove the question's segment", () => toggle(here)],
-  ["y", "it belongs: settled", () => here && stroke("yes", here)],
-  ["x", "it does not belong: settled", () => here && stroke("no", here)],
+  [" ", "add or remove the question's segment", () => settle(doc.sets.answer.has(here) ? "no" : "yes")],
+  ["y", "it belongs: settled", () => settle("yes")],
+  ["x", "it does not belong: settled", () => settle("no")],
   ["t", "add or remove the segment at the cross-hair", () => toggle(slices.segmentAt(slices.at))],
   ["[", "one slice back", () => slices.scroll(slices.active, -1)],
   ["]", "one slice on", () => slices.scroll(slices.active, 1)],

@@ -1,5 +1,5 @@
 // Bodies in 3D, turned by dragging: by WebGL, or by a small painter of its own where there is none.
-const AWAY = 2.3, SCALE = 2.7;
+const AWAY = 2.05, SCALE = 2.7;
 
 export function readMeshes(buffer, size) {
   const words = new DataView(buffer), bodies = new Map(), longest = Math.max(...size);
