@@ -54,6 +54,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tasks", type=lambda text: [int(n) for n in text.split(",")], default=[5, 10, 20, 40])
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument(
+        "--parts", type=int, default=PARTS, help="of the reviewed cells, for forests that have not seen one"
+    )
     parser.add_argument("--trees", type=int, default=100, help="of each forest that is learned from reviewed tasks")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -75,7 +78,9 @@ def main() -> None:
             held_out = split(target, draw)
             for order in ORDERS:
                 first = put_in_order(tasks, ranks, held_out, order=order, draw=draw)[:count]
-                work = lambda first=first, held_out=held_out: learned(start, target, first, held_out, config)  # noqa: E731
+                work = lambda first=first, held_out=held_out: learned(  # noqa: E731
+                    start, target, first, held_out, config, chosen.parts
+                )
                 found[order].append(kept(chosen.out, f"{draw}-{count}-{order}", work))
         cells = [f"{np.mean(found[order]):.3f}" for order in ORDERS]
         leads = [lead(found["learn"], found[other]) for other in ("chance", "priority")]
@@ -108,7 +113,7 @@ def rank(task: Task, target: Sequence[LabelledVolume], head: SegmentHead) -> Ran
     """Return what the start says of a task, as `ewval review` ranks it."""
     graph = target[task.place].graph
     answer = head.score(graph, task.facts.seed)
-    opinion = Opinion(answer.ids, rounded(answer.probability), answer.chosen)
+    opinion = Opinion(answer.ids, rounded(answer.probability), answer.chosen, answer.familiarity)
     return rank_of(task.facts, opinion, GraphView(graph, "full", 1))
 
 
@@ -132,7 +137,12 @@ def put_in_order(
 
 
 def learned(
-    start: Start, target: Sequence[LabelledVolume], tasks: Sequence[Task], held_out: set[int], config: LearnConfig
+    start: Start,
+    target: Sequence[LabelledVolume],
+    tasks: Sequence[Task],
+    held_out: set[int],
+    config: LearnConfig,
+    most_parts: int,
 ) -> float:
     """Return the score of the start adapted to the answers of `tasks`; of the start where these are of one cell."""
     volumes = []
@@ -144,7 +154,7 @@ def learned(
     known = {cell for volume in volumes for cell in volume.cells}
     if len(known) < 2:
         return score(start.head, target, held_out)
-    parts = share_out(volumes, parts=min(PARTS, len(known)))
+    parts = share_out(volumes, parts=min(most_parts, len(known)))
     return score(fit_head(volumes, parts, config=config, start=start).head, target, held_out)
 
 

@@ -77,8 +77,8 @@ def test_people_do_not_meet_in_one_task(store):
 
 
 def test_ranks_are_those_of_one_model(store):
-    store.save_ranks("one", [(7, Rank(0.5, 10.0, (1.0, 2.0)))])
-    assert store.ranks("one") == {7: Rank(0.5, 10.0, (1.0, 2.0))}
+    store.save_ranks("one", [(7, Rank(0.5, 10.0, 40, 0.8, (1.0, 2.0)))])
+    assert store.ranks("one") == {7: Rank(0.5, 10.0, 40, 0.8, (1.0, 2.0))}
     assert store.ranks("two") == {}
 
 

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS strokes(
 CREATE INDEX IF NOT EXISTS strokes_task ON strokes(task, who);
 CREATE TABLE IF NOT EXISTS ranks(
     task INTEGER NOT NULL, model TEXT NOT NULL, priority REAL NOT NULL, doubt REAL NOT NULL,
+    contacts INTEGER NOT NULL, familiarity REAL NOT NULL,
     kind TEXT NOT NULL,               -- JSON list of numbers: what its doubtful contacts are like
     PRIMARY KEY (task, model));
 """
@@ -110,11 +111,15 @@ class Rank:
     Args:
         priority: What a person's look is worth, see `review_priority`.
         doubt: How unsure the model is, in voxels that it expects to be wrong.
+        contacts: That an answer tells something about: those of the object as the model sees it.
+        familiarity: Of the volume, in [0, 1]; 1 where the model cannot say.
         kind: What its doubtful contacts are like; empty where it has none.
     """
 
     priority: float
     doubt: float
+    contacts: int = 0
+    familiarity: float = 1.0
     kind: tuple[float, ...] = ()
 
 
@@ -237,16 +242,19 @@ class ReviewStore:
 
     def ranks(self, model: str) -> dict[int, Rank]:
         """Return what is known, by a model's identity, of the tasks that it has looked at."""
-        query = "SELECT task, priority, doubt, kind FROM ranks WHERE model = ?"
+        query = "SELECT task, priority, doubt, contacts, familiarity, kind FROM ranks WHERE model = ?"
         with self._translated():
             rows = self._connection.execute(query, (model,)).fetchall()
-        return {task: Rank(priority, doubt, tuple(json.loads(kind))) for task, priority, doubt, kind in rows}
+        return {task: Rank(p, d, c, f, tuple(json.loads(kind))) for task, p, d, c, f, kind in rows}
 
     def save_ranks(self, model: str, ranks: Sequence[tuple[int, Rank]]) -> None:
         """Keep ranks, so that the next start knows its order at once."""
-        rows = [(task, model, rank.priority, rank.doubt, json.dumps(rank.kind)) for task, rank in ranks]
+        rows = [
+            (task, model, rank.priority, rank.doubt, rank.contacts, rank.familiarity, json.dumps(rank.kind))
+            for task, rank in ranks
+        ]
         with self._translated(), self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO ranks VALUES (?, ?, ?, ?, ?)", rows)
+            self._connection.executemany("INSERT OR REPLACE INTO ranks VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

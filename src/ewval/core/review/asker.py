@@ -28,11 +28,13 @@ class Opinion:
         ids: int64[k], the candidates.
         probability: float64[k] in [0, 1], rounded, that each belongs to the neuron.
         added: bool[k], whether it is part of the model's answer.
+        familiarity: Of the volume, in [0, 1]; None where the model cannot say.
     """
 
     ids: NDArray[np.int64]
     probability: NDArray[np.float64]
     added: NDArray[np.bool_]
+    familiarity: float | None = None
 
     @property
     def add(self) -> frozenset[int]:
@@ -70,7 +72,7 @@ class ForestAsker:
         """Return the opinion on the object that grows from `seed` and has none of `excluded` in it."""
         with self._lock:
             answer = self._head.score(view.graph, sorted(seed), kept=view.judged, excluded_ids=excluded)
-        return Opinion(answer.ids, rounded(answer.probability), answer.chosen)
+        return Opinion(answer.ids, rounded(answer.probability), answer.chosen, answer.familiarity)
 
 
 def asker_of(decider: Decider) -> Asker:

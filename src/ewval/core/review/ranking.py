@@ -16,6 +16,10 @@ from ewval.core.segments.views import GraphView
 __all__ = ["rank_of", "to_learn_from"]
 
 
+SAME_KIND = 0.25
+"""What a task whose doubtful contacts were all met before is worth beside one whose contacts differ by their spread."""
+
+
 def rank_of(facts: TaskFacts, opinion: Opinion, view: GraphView) -> Rank:
     """Return the rank of a task that nothing is settled of.
 
@@ -30,10 +34,13 @@ def rank_of(facts: TaskFacts, opinion: Opinion, view: GraphView) -> Rank:
     answer = answer_of(facts, opinion, Settled())
     trace = answer if facts.consensus is None else list(facts.consensus)
     wrong, doubt = (_expected_wrong(chance, voxels, given, seed=facts.seed) for given in (trace, answer))
+    inside = np.isin(view.graph.ids, answer)
     return Rank(
         priority=round(wrong / (wrong + REVIEW_HALF_VOXELS), 6),
         doubt=round(doubt, 1),
-        kind=_kind(view, chance, answer),
+        contacts=int(inside[view.graph.pairs].any(axis=1).sum()),
+        familiarity=1.0 if opinion.familiarity is None else round(opinion.familiarity, 4),
+        kind=_kind(view, chance, inside),
     )
 
 
@@ -47,10 +54,9 @@ def _expected_wrong(
     return float(wrong.sum())
 
 
-def _kind(view: GraphView, chance: NDArray[np.float64], answer: Collection[int]) -> tuple[float, ...]:
+def _kind(view: GraphView, chance: NDArray[np.float64], inside: NDArray[np.bool_]) -> tuple[float, ...]:
     """Return the mean evidence of the object's contacts, by how unsure the model is of what lies behind each."""
     graph = view.graph
-    inside = np.isin(graph.ids, list(answer))
     ends = inside[graph.pairs]
     border = np.flatnonzero(ends[:, 0] != ends[:, 1])
     outer = graph.pairs[border, np.where(ends[border, 0], 1, 0)]
@@ -67,8 +73,9 @@ def to_learn_from(
 ) -> list[int]:
     """Return ranked tasks in the order in which a model would learn most from their answers.
 
-    Each next one is that of the greatest product of doubt, of how far its doubtful contacts are from those of all tasks
-    before, and of a share that halves with every task of the same cell before.
+    Each next one is that of the greatest product of five: how many contacts its answer tells something about; doubt;
+    how unlike the tissue is to what the model learned from; how far its doubtful contacts are from those of all tasks
+    before; and a share that halves with every task of the same cell before.
 
     Args:
         tasks: That are open; those without a rank are left out.
@@ -82,17 +89,22 @@ def to_learn_from(
     distance = np.full(len(open_tasks), np.inf)
     for kind in known:
         distance = np.minimum(distance, _distance(kinds[: len(open_tasks)], kind))
-    worth = np.array([np.log1p(ranks[facts.task].doubt) for facts in open_tasks])
+    worth = np.array([_worth(ranks[facts.task]) for facts in open_tasks])
     cells, cell = Counter(_cell(facts) for facts in settled), [_cell(facts) for facts in open_tasks]
     left, found = list(range(len(open_tasks))), list[int]()
     while left and (count is None or len(found) < count):
-        novelty = np.where(np.isfinite(distance), distance, 1.0)
+        novelty = np.where(np.isfinite(distance), distance + SAME_KIND, 1.0)
         best = max(left, key=lambda i: (worth[i] * novelty[i] * 0.5 ** cells[cell[i]], -open_tasks[i].task))
         left.remove(best)
         found.append(open_tasks[best].task)
         cells[cell[best]] += 1
         distance = np.minimum(distance, _distance(kinds[: len(open_tasks)], kinds[best]))
     return found
+
+
+def _worth(rank: Rank) -> float:
+    """Return what a task teaches by itself: answers that tell of many contacts teach most, by far (docs/review.md)."""
+    return rank.contacts * float(np.log1p(rank.doubt)) * (2 - rank.familiarity)
 
 
 def _cell(facts: TaskFacts) -> int:
