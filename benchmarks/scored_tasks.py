@@ -1,6 +1,6 @@
 """The table of models and baselines on the scored tasks of real data, cross-validated by cell.
 
-    python benchmarks/scored_tasks.py ../shared OUT [--set fib25 --set pinky] [--model NAME|PATH] [--compare NAME|PATH]
+    python benchmarks/scored_tasks.py ../shared OUT [--set SET ...] [--model NAME|PATH] [--compare NAME|PATH]
 
 SHARED holds data/<set>/ in Eyewire's wire format, data/scored.json (which tasks are scored, and their folds) and
 tools/score.py. Each set is fetched from a local server, packed, and scored fold by fold: what is tuned (the threshold
@@ -43,6 +43,7 @@ from ewval.core.tasks.table import TaskTable, files_of
 from ewval.core.team import ALONE
 
 FOLDS = 5
+SETS = ("fib25", "gala", "pinky")
 RIVALS = {"fib25": ("FFN, released segmentation", "rival-ffn.jsonl")}
 
 
@@ -211,14 +212,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--set", action="append", choices=["fib25", "pinky"], dest="sets")
+    parser.add_argument("--set", action="append", choices=SETS, dest="sets")
     parser.add_argument("--model", help="default: the packaged model")
     parser.add_argument("--compare", action="append", default=[])
     parser.add_argument("--loops", type=lambda text: tuple(map(int, text.split(","))), default=(4,))
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     scored = json.loads((args.shared / "data" / "scored.json").read_text())["tasks"]
-    for name in args.sets or ["fib25", "pinky"]:
+    for name in args.sets or SETS:
         folder = build_folder(args.shared, name, args.out / name / "data")
         totals = merged([score_fold(args, name, folder, scored[name], fold) for fold in range(FOLDS)])
         check_against_scorer(args, name, totals)

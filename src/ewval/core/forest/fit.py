@@ -138,7 +138,7 @@ def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Fami
 def count_forests(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig) -> int:
     """Return how many forests `fit_head` fits."""
     at_home = len(_courses_of(volumes)) * config.draws * (2 * parts + config.rounds)
-    return at_home + len(_tissues(volumes, config)) * (2 * parts + 1)
+    return at_home + len(_tissues(volumes, config)) * (parts + 1)
 
 
 def _away(
@@ -152,8 +152,10 @@ def _away(
     for name, mine in sorted(tissues.items()):
         others = [volume for volume in volumes if volume not in mine]
         known = {cell: parts[cell] for volume in others for cell in volume.cells}
-        course = _learn(f"without-{name}-", others, known, config=once, start=None, keep=keep, progress=progress)
-        trials += _try_elsewhere(mine, course, config=config)
+        here = _named(keep, f"without-{name}-")
+        pairs = learn_pairs(others, known, config=once, keep=here, progress=progress)
+        candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here, progress=progress)
+        trials += _try_elsewhere(mine, pairs.forest, candidates.forest, config=config)
     return tune_away(trials)
 
 
@@ -167,13 +169,15 @@ def _tissues(volumes: Sequence[LabelledVolume], config: LearnConfig) -> dict[str
     return found if config.away and len(found) >= LEAST_TISSUES else {}
 
 
-def _try_elsewhere(volumes: Sequence[LabelledVolume], course: Course, *, config: LearnConfig) -> list[Trial]:
-    """Grow the tasks of volumes that the course knows nothing of."""
+def _try_elsewhere(
+    volumes: Sequence[LabelledVolume], pairs: Forest, candidates: Forest, *, config: LearnConfig
+) -> list[Trial]:
+    """Grow the tasks of volumes that the forests know nothing of."""
     trials: list[Trial] = []
     for volume, cells in draw_cells(volumes, most=config.bounds.trials, random=np.random.default_rng(config.seed)):
-        around = survey(volume.graph, course.pairs.forest.log_odds(volume.graph.evidence))
+        around = survey(volume.graph, pairs.log_odds(volume.graph.evidence))
         for cell in cells:
-            trials += try_cell(volume, around, cell, forest=course.candidates.forest, seed=config.seed)
+            trials += try_cell(volume, around, cell, forest=candidates, seed=config.seed)
     return trials
 
 
@@ -204,9 +208,7 @@ def _learn(
     keep: Keep,
     progress: Progress,
 ) -> Course:
-    def kept(forest: str, fit: Callable[[], Forest]) -> Forest:
-        return keep(name + forest, fit)
-
+    kept = _named(keep, name)
     head = None if start is None else start.head
     pairs = learn_pairs(
         volumes, parts, config=config, start=None if head is None else head.pairs, keep=kept, progress=progress
@@ -215,6 +217,13 @@ def _learn(
         volumes, pairs, config=config, start=None if head is None else head.candidates, keep=kept, progress=progress
     )
     return Course(frozenset(volume.name for volume in volumes), pairs, candidates)
+
+
+def _named(keep: Keep, prefix: str) -> Keep:
+    def kept(name: str, fit: Callable[[], Forest]) -> Forest:
+        return keep(prefix + name, fit)
+
+    return kept
 
 
 def _mean_log_odds(courses: Sequence[Course], volume: LabelledVolume) -> NDArray[np.float64]:

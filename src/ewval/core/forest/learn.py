@@ -173,6 +173,7 @@ def learn_candidates(
     *,
     config: LearnConfig,
     start: Forest | None = None,
+    by_part: bool = True,
     keep: Keep = fit_anew,
     progress: Progress = SILENT,
 ) -> LearnedCandidates:
@@ -183,6 +184,7 @@ def learn_candidates(
         judgement: Of their contacts.
         config: How.
         start: Judges candidates already; what is learned is blended with it.
+        by_part: Whether forests without each part are wanted; a blend with the start needs them.
         keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each forest.
 
@@ -200,7 +202,7 @@ def learn_candidates(
         first = (examples, binned) if first is None else first
     assert first is not None
     without: dict[int, Forest] = {}
-    for place, part in enumerate(sorted(set(judgement.parts.values()))):
+    for place, part in enumerate(sorted(set(judgement.parts.values())) if by_part else ()):
         fit = partial(_fit, first[1], first[0], place, config=config.candidates, seed=config.seed * 1000)
         without[part] = keep(f"candidates-without-{part}", fit)
         progress.advance(1)
