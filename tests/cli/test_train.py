@@ -164,14 +164,13 @@ def test_the_effective_recipe_lies_beside_the_run_and_makes_it_again(cli: Cli, d
 
 
 def test_plain_options_are_the_packaged_recipe() -> None:
-    from ewval.cli.train import _network_recipe
+    from ewval.cli.train import NetworkOptions, _network_recipe
 
-    plain = {"length.epochs": None, "length.steps": None}
-    recipe = _network_recipe("lwunet", read_recipe("lwunet"), changes=plain)
+    recipe = _network_recipe("lwunet", read_recipe("lwunet"), NetworkOptions())
     assert recipe.loss.segments
     assert recipe.pretraining is not None
-    assert _network_recipe("seed-2019", read_recipe("seed-2019"), changes=plain).network.context == 2
-    longer = _network_recipe("lwunet", read_recipe("lwunet"), changes={**plain, "length.epochs": 3})
+    assert _network_recipe("seed-2019", read_recipe("seed-2019"), NetworkOptions()).network.context == 2
+    longer = _network_recipe("lwunet", read_recipe("lwunet"), NetworkOptions(epochs=3))
     assert longer.length.total(10) == 30
 
 

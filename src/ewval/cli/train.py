@@ -1,7 +1,6 @@
 """`ewval train`."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,12 +16,49 @@ from ewval.core.errors import SettingError
 if TYPE_CHECKING:
     from ewval.core.training.run import GraphRunRequest
     from ewval.nn.training.recipe import NetworkRecipe
-    from ewval.nn.training.run import RunSummary
+    from ewval.nn.training.run import RunRequest, RunSummary
 
 INTERRUPTED = 130
 DEFAULT_ARCH = "graph"
 NETWORKS = "Networks (--arch lwunet)"
-NETWORK_OPTIONS = ("init", "fold", "seed", "workers", "resume", "deterministic", "device", "tensorboard")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was asked for, whatever kind of model is trained; `table` is the recipe before it is checked."""
+
+    run: Path
+    data: list[Path]
+    recipe: str
+    table: dict[str, Any]
+    init: str | None
+    sides: str
+    fold: int | None
+    seed: int
+    workers: int
+    resume: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """What was asked for of a network alone; None leaves it to the recipe."""
+
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    device: str = "auto"
+    deterministic: bool = False
+    tensorboard: bool = False
+
+    def changes(self) -> dict[str, Any]:
+        """Return the values that stand over those of the recipe, by its keys."""
+        return {
+            "length.epochs": self.epochs,
+            "length.steps": self.steps,
+            "samples.batch_size": self.batch_size,
+            "optimizer.learning_rate": self.learning_rate,
+        }
 
 
 def train(
@@ -32,7 +68,7 @@ def train(
         typer.Option(
             "--data",
             envvar=ENV_DATA,
-            help="Data folder; graph: repeat for more.",
+            help="Data folder; repeatable for graph.",
             show_default=DEFAULT_DATA,
             metavar="DIR",
         ),
@@ -47,12 +83,10 @@ def train(
         typer.Option(
             help="Start from this model; none: from scratch.",
             metavar="MODEL|none",
-            show_default="graph: the packaged model, unless it knows cells of the data; networks: as the recipe",
+            show_default="packaged model; networks: as the recipe",
         ),
     ] = None,
-    sides: Annotated[
-        str, typer.Option(help="graph: sides of the split to learn from, such as train,val,test.", metavar="SIDES")
-    ] = "train,val",
+    sides: Annotated[str, typer.Option(help="graph: sides of the split to learn from.", metavar="SIDES")] = "train,val",
     fold: Annotated[int | None, typer.Option(min=0, help="Train on fold FOLD of `ewval index --folds`.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load samples.")] = 0,
@@ -84,23 +118,24 @@ def train(
     out = open_output(json=json, quiet=quiet, verbose=verbose)
     from ewval.core.recipe import read_recipe
 
-    chosen = locals()
-    folders = [options.data_folder(path, must_exist=True).root for path in data or [options.DATA_DEFAULT]]
     name = recipe or arch or DEFAULT_ARCH
     table = read_recipe(name)
     if arch is not None and table.get("arch") != arch:
         raise SettingError(f"{arch} is not that of recipe {name}, which is for {table.get('arch')}", setting="arch")
-    if table.get("arch") == "graph":
-        _train_graph(out, chosen, folders, table)
-    else:
-        _train_network(out, chosen, folders, table)
+    folders = [options.data_folder(path, must_exist=True).root for path in data or [options.DATA_DEFAULT]]
+    chosen = Chosen(_run_folder(run), folders, name, table, init, sides, fold, seed, workers, resume)
+    network = NetworkOptions(epochs, steps, batch_size, learning_rate, device, deterministic, tensorboard)
+    (_train_graph if table.get("arch") == "graph" else _train_network)(out, chosen, network)
 
 
-def _train_graph(out: Output, chosen: Mapping[str, Any], folders: list[Path], table: dict[str, Any]) -> None:
+def _train_graph(out: Output, chosen: Chosen, network: NetworkOptions) -> None:
     """Train forests."""
     from ewval.core.training.run import train_graph
 
-    request = _graph_request(chosen, folders, table)
+    for name, value in network.changes().items():
+        if value is not None:
+            raise SettingError("is for networks, not for --arch graph", setting=name.rpartition(".")[2])
+    request = _graph_request(chosen)
     with progress_bars("cubes", "train", quiet=out.quiet) as (cubes, forests):
         summary = train_graph(request, cubes=cubes, forests=forests)
     for note in summary.notes:
@@ -110,47 +145,31 @@ def _train_graph(out: Output, chosen: Mapping[str, Any], folders: list[Path], ta
         raise typer.Exit(INTERRUPTED)
 
 
-def _graph_request(chosen: Mapping[str, Any], folders: list[Path], table: dict[str, Any]) -> "GraphRunRequest":
+def _graph_request(chosen: Chosen) -> "GraphRunRequest":
     from ewval.core.recipe import check_recipe
     from ewval.core.training.recipe import GraphRecipe
     from ewval.core.training.run import GraphRunRequest
 
-    for name in ("epochs", "steps", "batch_size", "learning_rate"):
-        if chosen[name] is not None:
-            raise SettingError("is for networks, not for --arch graph", setting=name)
-    sides = tuple(chosen["sides"].split(","))
+    sides = tuple(chosen.sides.split(","))
     if unknown := set(sides) - {"train", "val", "test"}:
         raise SettingError(f"{', '.join(sorted(unknown))} is none of train, val, test", setting="sides")
     return GraphRunRequest(
-        data=tuple(folders),
-        run=_run_folder(chosen["run"]),
-        recipe=check_recipe(GraphRecipe, table, name=chosen["recipe"] or DEFAULT_ARCH),
-        init=chosen["init"],
+        data=tuple(chosen.data),
+        run=chosen.run,
+        recipe=check_recipe(GraphRecipe, chosen.table, name=chosen.recipe),
+        init=chosen.init,
         sides=sides,
-        fold=chosen["fold"],
-        seed=chosen["seed"],
-        resume=chosen["resume"],
+        fold=chosen.fold,
+        seed=chosen.seed,
+        resume=chosen.resume,
     )
 
 
-def _train_network(out: Output, chosen: Mapping[str, Any], folders: list[Path], table: dict[str, Any]) -> None:
+def _train_network(out: Output, chosen: Chosen, network: NetworkOptions) -> None:
     """Train a network."""
-    from ewval.nn.training.run import RunRequest, train_run
+    from ewval.nn.training.run import train_run
 
-    if len(folders) > 1:
-        raise SettingError("takes one folder for a network; `ewval index --out` joins several", setting="data")
-    changes = {
-        "length.epochs": chosen["epochs"],
-        "length.steps": chosen["steps"],
-        "samples.batch_size": chosen["batch_size"],
-        "optimizer.learning_rate": chosen["learning_rate"],
-    }
-    request = RunRequest(
-        data=folders[0],
-        run=_run_folder(chosen["run"]),
-        recipe=_network_recipe(chosen["recipe"] or chosen["arch"] or DEFAULT_ARCH, table, changes=changes),
-        **{key: chosen[key] for key in NETWORK_OPTIONS},
-    )
+    request = _network_request(chosen, network)
     with progress_bar("train", quiet=out.quiet) as progress:
         summary = train_run(request, progress=progress)
     if summary.is_reporter:
@@ -159,7 +178,27 @@ def _train_network(out: Output, chosen: Mapping[str, Any], folders: list[Path], 
         raise typer.Exit(INTERRUPTED)
 
 
-def _network_recipe(name: str, table: dict[str, Any], *, changes: dict[str, Any]) -> "NetworkRecipe":
+def _network_request(chosen: Chosen, network: NetworkOptions) -> "RunRequest":
+    from ewval.nn.training.run import RunRequest
+
+    if len(chosen.data) > 1:
+        raise SettingError("takes one folder for a network; `ewval index --out` joins several", setting="data")
+    return RunRequest(
+        data=chosen.data[0],
+        run=chosen.run,
+        recipe=_network_recipe(chosen.recipe, chosen.table, network),
+        init=chosen.init,
+        fold=chosen.fold,
+        seed=chosen.seed,
+        workers=chosen.workers,
+        resume=chosen.resume,
+        deterministic=network.deterministic,
+        device=network.device,
+        tensorboard=network.tensorboard,
+    )
+
+
+def _network_recipe(name: str, table: dict[str, Any], network: NetworkOptions) -> "NetworkRecipe":
     """Return the recipe that the options describe.
 
     Raises:
@@ -168,9 +207,10 @@ def _network_recipe(name: str, table: dict[str, Any], *, changes: dict[str, Any]
     from ewval.core.recipe import check_recipe, override
     from ewval.nn.training.recipe import NetworkRecipe
 
-    if changes["length.steps"]:
-        changes = {**changes, "length.patience": 0}  # whoever asks for a number of steps gets that many
-    elif changes["length.epochs"]:
+    changes = network.changes()
+    if network.steps:
+        changes["length.patience"] = 0  # whoever asks for a number of steps gets that many
+    elif network.epochs:
         table.get("length", {}).pop("steps", None)
     return check_recipe(NetworkRecipe, override(table, changes), name=name)
 

@@ -233,7 +233,7 @@ def test_a_run_of_other_options_or_another_kind_is_left_alone(folder: Path, tmp_
     (tmp_path / "r" / "config.json").write_text('{"arch": "lwunet"}')
     with pytest.raises(UsageError, match="arch was lwunet, not graph"):
         train(folder, tmp_path / "r")
-    with pytest.raises(MissingError, match="leave out --resume"):
+    with pytest.raises(MissingError, match="there is no run to resume here"):
         train(folder, tmp_path / "fresh", resume=True)
 
 
@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 
     with monkeypatch.context() as patch:
         patch.setattr("ewval.core.training.kept_forests.write_arrays", full)
-        with pytest.raises(UsageError, match="cannot be written: No space left on device; the same command goes on"):
+        with pytest.raises(UsageError, match="cannot be written: No space left on device; the same command resumes"):
             train(folder, tmp_path / "r")
     assert train(folder, tmp_path / "r").why == "done"
 

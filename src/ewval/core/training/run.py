@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from ewval.core.errors import MissingError, UsageError
+from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.forest.decider import ARCH, reads, save_forest
 from ewval.core.forest.fit import FittedHead, count_forests, fit_head
@@ -106,7 +106,7 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
     if folder.config.is_file():
         check_same_run(folder, options)
     elif request.resume:
-        raise MissingError(f"run {folder.root}", hint="leave out --resume to begin one")
+        raise MissingError(f"run {folder.root}", hint="there is no run to resume here")
     if folder.model.is_file() and any(line["kind"] == "end" for line in read_metrics(folder.metrics)):
         return GraphRunSummary("nothing", folder.model, init=beginning.name)
     volumes = _read(request, cubes)
@@ -115,8 +115,8 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
         with StopRequest() as stop:
             return _Run(request, folder, volumes, beginning, stop, forests, began).summary()
     except OSError as error:
-        raise UsageError(
-            f"--run {folder.root} cannot be written: {error.strerror or error}; the same command goes on from there"
+        raise SettingError(
+            f"{folder.root} cannot be written: {error.strerror or error}; the same command resumes", setting="run"
         ) from error
 
 
