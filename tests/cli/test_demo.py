@@ -65,6 +65,7 @@ def test_a_small_demo_runs_to_its_end_and_is_not_repeated(cli: Run, tmp_path: Pa
     said = json.loads(result.stdout)
     assert {*said["found"], *said["missed"]} < set(said["truth"])
     assert not set(said["wrong"]) & set(said["truth"])
+    assert 0 <= said["score_before"] <= said["score_after"] <= 1
     with Image.open(tmp_path / said["picture"]) as picture:
         assert picture.width > 4 * 256
     for name in ("scores", "predictions", "run", "data", "world"):

@@ -44,6 +44,8 @@ def test_json_is_one_document_on_stdout(cli: Cli, folder: DataFolder) -> None:
     result = cli("index", "--json", "--folds", 2, "--test-fraction", "0.2", "--val-fraction", "0.1")
     document = json.loads(result.stdout)
     seconds, size = document.pop("seconds"), document.pop("bytes")
+    examples = document.pop("examples")
+    assert (examples["tasks"], examples["graphs"], examples["contacts"]) == (24, 0, None)
     assert seconds >= 0
     assert size > 1000
     assert document == {

@@ -1,5 +1,6 @@
 """`ewval index`: what is trained on, and what is not, and why."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from ewval.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from ewval.core.index.build import IndexSummary
+    from ewval.core.index.examples import Examples
 
 FEW_TASKS = 10
 """With fewer tasks the temperature and the thresholds that val decides on mean little."""
@@ -89,7 +91,18 @@ def _show(output: Output, summary: "IndexSummary") -> None:
     output.table(["side", "tasks"], [(name, counts[name]) for name in ("train", "val", "test", "gap")])
     if counts["dropped"]:
         output.table(["dropped because", "tasks"], list(counts["dropped"].items()))
+    if summary.examples is not None:
+        output.line(_examples_text(summary.examples))
     output.line(f"{counts['tasks']} tasks in {summary.seconds:.1f} s: {', '.join(map(str, summary.files))}")
+
+
+def _examples_text(examples: "Examples") -> str:
+    """Return what there is to learn from, in one line."""
+    line = f"to learn from: {examples.cells} cells, {examples.tasks} tasks in {examples.volumes} volumes"
+    if examples.contacts is None:
+        return f"{line}, none of them with a segment graph; `ewval pack` measures it"
+    about = "about " if examples.is_estimate else ""
+    return f"{line}, {about}{examples.contacts} contacts"
 
 
 def _notes(summary: "IndexSummary") -> list[str]:
@@ -124,5 +137,6 @@ def _document(summary: "IndexSummary") -> dict[str, Any]:
         "fallback": split.fallback,
         "consensus": split.consensus,
         "counts": split.counts,
+        "examples": None if summary.examples is None else asdict(summary.examples),
         "files": [str(path) for path in summary.files],
     }

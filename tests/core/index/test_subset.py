@@ -7,6 +7,7 @@ from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.index.build import IndexRequest, index
 from ewval.core.index.split import Split, read_split
+from ewval.core.index.subset import copy_subset
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
 from worlds import line_of_cells, make_pair, write_volume, write_world
@@ -39,6 +40,19 @@ def test_a_subset_folder_stands_by_itself(tmp_path: Path) -> None:
     assert table.origin(1) == (0, 0, 224)
     assert sorted(path.name for path in (target.root / "images").iterdir()) == ["100", "101", "102"]
     assert target.segmentation(101).read_bytes() == source.segmentation(101).read_bytes()
+
+
+def test_a_subset_folder_has_graphs_and_raw_volumes(tmp_path: Path) -> None:
+    source, target = write_world(tmp_path / "all", line_of_cells(3)), DataFolder(tmp_path / "some")
+    volume = int(TaskTable.load(source).volume[0]) if source.task_data.is_file() else 100
+    for path in (source.graph(volume), source.raw(volume) / "jpg" / "0.jpg", source.raw(volume) / "metadata.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(path.name.encode())
+    (target.root / "raw" / f".{volume}.linking").mkdir(parents=True)  # a run was killed while linking
+    copy_subset(source, target, cells=None)
+    assert target.graph(volume).samefile(source.graph(volume))
+    assert (target.raw(volume) / "jpg" / "0.jpg").read_bytes() == b"0.jpg"
+    assert sorted(path.name for path in (target.root / "raw").iterdir()) == [str(volume)]
 
 
 def test_a_second_cell_joins_the_first_in_a_subset_folder(tmp_path: Path) -> None:

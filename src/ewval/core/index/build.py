@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.index.assignment import Fractions
+from ewval.core.index.examples import Examples, count_examples
 from ewval.core.index.exclusions import Facts, Flags, count_first, reasons_before_decoding, reasons_of_volumes
 from ewval.core.index.reviewed import read_answers, with_reviews
 from ewval.core.index.rules import Kept, SplitRule, split_by_fold, split_by_rule
@@ -83,6 +84,7 @@ class IndexSummary:
         files: The files that were written.
         seconds: How long it took.
         listed_only: Whether the answers came without confidences, so that no rule could be applied.
+        examples: What there is to learn from.
     """
 
     split: Split
@@ -90,6 +92,7 @@ class IndexSummary:
     files: tuple[Path, ...]
     seconds: float
     listed_only: bool = False
+    examples: Examples | None = None
 
     @property
     def bytes(self) -> int:
@@ -124,6 +127,7 @@ def index(request: IndexRequest, *, progress: Progress = SILENT) -> IndexSummary
         files=_write(request.folder, table, splits),
         seconds=time.monotonic() - began,
         listed_only=source.rule != request.consensus,
+        examples=count_examples(request.folder, table, splits[0]),
     )
 
 

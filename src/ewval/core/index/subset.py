@@ -22,10 +22,10 @@ Int64s = npt.NDArray[np.int64]
 
 
 def copy_subset(source: DataFolder, target: DataFolder, *, cells: tuple[int, ...] | None) -> None:
-    """Put the tasks of `cells` (None: all), their ancestors and the packed volumes of both into `target`.
+    """Put the tasks of `cells` (None: all), their ancestors and the volumes of both into `target`.
 
-    Packed files are hard links where the file system allows it, copies elsewhere; both are only ever replaced, never
-    changed. A target that holds tasks already keeps them.
+    Packed files, graphs and files as downloaded are hard links where the file system allows it, copies elsewhere; all
+    are only ever replaced, never changed. A target that holds tasks already keeps them.
 
     Raises:
         MissingError: No tasks in `source`, or none of a cell.
@@ -37,8 +37,13 @@ def copy_subset(source: DataFolder, target: DataFolder, *, cells: tuple[int, ...
     with writing(target.root):
         make_folder(target.root)
     for volume in np.unique(table.volume[lineage]).tolist():
-        for there, here in ((source.image, target.image), (source.segmentation, target.segmentation)):
+        for there, here in (
+            (source.image, target.image),
+            (source.segmentation, target.segmentation),
+            (source.graph, target.graph),
+        ):
             _link(there(volume), here(volume))
+        _link_raw(source.raw(volume), target.raw(volume))
     if source.ledger.is_file():
         _copy_ledger(source.ledger, target.ledger, tasks=table.ids[lineage], wanted=table.ids[chosen])
     if source.task_data.is_file():
@@ -67,6 +72,19 @@ def _link(source: Path, target: Path) -> None:
     except OSError:  # another file system, or one without links
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
+
+
+def _link_raw(source: Path, target: Path) -> None:
+    """Link a volume as downloaded, whole or not at all."""
+    if target.exists() or not source.is_dir():
+        return
+    half = target.with_name(f".{target.name}.linking")
+    shutil.rmtree(half, ignore_errors=True)
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            _link(path, half / path.relative_to(source))
+    if half.is_dir():
+        half.rename(target)
 
 
 _COPY_LEDGER = (
