@@ -1,7 +1,7 @@
 """`ewval fetch`: tasks and volumes from Eyewire."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +39,11 @@ def fetch(
     pack: Annotated[bool, typer.Option("--pack", help="Pack each volume as soon as it is complete.")] = False,
     no_graph: Annotated[bool, typer.Option("--no-graph", help="With --pack: skip segment graphs.")] = False,
     drop_raw: Annotated[bool, typer.Option("--drop-raw", help="With --pack: delete raw files once packed.")] = False,
+    predict: Annotated[
+        Path | None,
+        typer.Option("--predict", help="With --pack: answer the tasks meanwhile, into this folder.", metavar="DIR"),
+    ] = None,
+    model: options.ModelName = None,
     api: options.Api = options.API_DEFAULT,
     token_file: options.TokenFile = None,
     api_rate: Annotated[float, typer.Option(help="Maximum API requests per second.")] = 5,
@@ -59,6 +64,8 @@ def fetch(
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     if not (task_ids or cell or registry):
         raise UsageError("nothing is asked for: name task ids, --cell ID or --registry CSV")
+    if predict is not None and (not pack or no_graph):
+        raise UsageError("--predict answers from packed volumes and their graphs; add --pack, leave --no-graph out")
     tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
     request = FetchRequest(
         folder=options.data_folder(data),
@@ -76,7 +83,7 @@ def fetch(
         bucket_rate=bucket_rate,
         yes=yes,
         contact=contact,
-        list_tasks=quiet and not json,
+        list_tasks=(quiet and not json) or predict is not None,
     )
     if dry_run:
         _show_plan(output, plan_fetch(request))
@@ -84,11 +91,56 @@ def fetch(
     if not registry and options.hold_nothing(tasks, cells):
         output.nothing_to_do("the list holds no ids")
         return
+    answers = None if predict is None else Answers(predict, model)
+    if answers is not None:
+        request = answers.begin(request)
     summary = _fetch(output, request)
     _write_failed(request.folder, summary)
-    _show(output, request, summary)
-    if code := _exit(summary):
+    unanswered = 0 if answers is None else answers.finish(request, summary, quiet=quiet)
+    _show(output, request, summary, answers=answers)
+    if code := _exit(summary) or (Exit.PARTLY if unanswered else Exit.DONE):
         raise typer.Exit(code)
+
+
+@dataclass(slots=True)
+class Answers:
+    """The answers that `--predict` asks for.
+
+    Args:
+        out: Where to.
+        model: Packaged name or path; None for the default.
+        done: Tasks that have an answer, once all is fetched.
+    """
+
+    out: Path
+    model: str | None
+    done: int = 0
+
+    def begin(self, request: "FetchRequest") -> "FetchRequest":
+        """Return the request with what is done to each volume."""
+        from ewval.core.predict.pipeline import open_answers
+        from ewval.core.predict.work import WorkerModel
+
+        return replace(request, then=open_answers(request.folder, self.out, model=WorkerModel((self.model,))))
+
+    def finish(self, request: "FetchRequest", summary: "FetchSummary", *, quiet: bool) -> int:
+        """Answer what is left, say which tasks have no answer, and return how many these are."""
+        from ewval.core.predict.pipeline import answer_rest
+        from ewval.core.predict.work import Found, WorkerModel
+
+        failed: dict[int, str] = {}
+        with progress_bars("predict", quiet=quiet) as (progress,):
+            model = WorkerModel((self.model,))
+            for result in answer_rest(request.folder, tuple(summary.tasks), self.out, model=model, progress=progress):
+                if isinstance(result, Found):
+                    self.done += 1
+                else:
+                    failed[result.task] = describe(result.error)
+        for task, reason in list(failed.items())[:SHOWN_FAILURES]:
+            message(f"ewval: task {task} has no answer: {reason}")
+        if (more := len(failed) - SHOWN_FAILURES) > 0:
+            message(f"ewval: and {more:,} more, listed in {self.out / 'failed.txt'}")
+        return len(failed)
 
 
 def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
@@ -134,7 +186,7 @@ def _show_plan(output: Output, plan: "Plan") -> None:
     output.result(document, text=text if requests else "nothing to do: all of it is there")
 
 
-def _show(output: Output, request: "FetchRequest", summary: "FetchSummary") -> None:
+def _show(output: Output, request: "FetchRequest", summary: "FetchSummary", *, answers: Answers | None = None) -> None:
     document = {
         "done": summary.done,
         "skipped": summary.skipped,
@@ -145,12 +197,13 @@ def _show(output: Output, request: "FetchRequest", summary: "FetchSummary") -> N
         "volumes": summary.volumes,
         "requests": summary.requests,
         "dropped": dict(summary.dropped),
-    }
+    } | ({} if answers is None else {"answers": answers.done})
     if summary.dropped:
         dropped = ", ".join(f"{count:,} {rule}" for rule, count in summary.dropped.items())
         output.note(f"registry: left out {_count(sum(summary.dropped.values()), 'row')}: {dropped}")
     if summary.error is None or output.json:
-        output.result(document, text=_text(summary), ids=summary.tasks)
+        told = "" if answers is None else f"; {_count(answers.done, 'answer')} in {answers.out}"
+        output.result(document, text=_text(summary) + told, ids=summary.tasks)
     if len(summary.failed) > 1 or summary.error is None:
         _show_failed(request.folder, summary)
     if summary.error is not None:

@@ -1,6 +1,6 @@
 """What is asked of a fetch, and what it answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class FetchRequest:
         yes: Make more than 10,000 requests.
         contact: Whom Eyewire may write to about these requests.
         list_tasks: Name the tasks in the summary.
+        then: Done with each volume in the process that packed it, before its raw files go.
         waits: Wait for another fetch in the same folder, rather than refuse.
         limits: Bounds on tries and waits.
 
@@ -61,6 +62,7 @@ class FetchRequest:
     yes: bool = False
     contact: str | None = None
     list_tasks: bool = False
+    then: Callable[[DataFolder, int], None] | None = None
     waits: bool = False
     limits: Limits = field(default_factory=Limits)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from ewval.core.coroutines import threads, together
 from ewval.core.errors import EwvalError
@@ -19,9 +20,10 @@ from ewval.core.fetch.request import FetchRequest, FetchSummary
 from ewval.core.fetch.targets import Asked, find_out
 from ewval.core.fetch.volume_queue import VolumeQueue, is_there
 from ewval.core.ledger.ledger import Ledger
+from ewval.core.packing.pack import pack_and_then
 from ewval.core.progress import Progress
 from ewval.core.version import __version__
-from ewval.core.workers import process_pool
+from ewval.core.workers import available_cores, process_pool
 
 BUCKET_CONNECTIONS = 32
 FILE_THREADS = 4
@@ -102,9 +104,11 @@ class Course:
             downloader,
             books,
             folder=request.folder,
-            packer=stack.enter_context(process_pool(1)) if request.pack else None,
-            graph=request.graph,
+            packer=stack.enter_context(process_pool(_packers(request))) if request.pack else None,
             drop_raw=request.drop_raw,
+            packing=partial(
+                pack_and_then, request.folder, graph=request.graph, drop_raw=request.drop_raw, then=request.then
+            ),
             progress=self._files,
             budget=self._budget,
         )
@@ -122,7 +126,7 @@ class Course:
         self._files.start(0, unit="files")
         for volume in self._open_volumes(asked):
             await queue.order(volume, is_planned=True)
-        notes = asyncio.create_task(self._show_notes())
+        notes = asyncio.create_task(self._show_notes(queue))
         try:
             await together(self._feed(tasks, lineages, queue), queue.work())
         finally:
@@ -133,8 +137,13 @@ class Course:
             return []
         volumes = asked.agenda.open_volumes()
         if self._request.pack:
-            volumes += [volume for volume in asked.agenda.done_volumes() if not self._request.folder.is_packed(volume)]
+            volumes += [volume for volume in asked.agenda.done_volumes() if self._is_unpacked(volume)]
         return volumes
+
+    def _is_unpacked(self, volume: int) -> bool:
+        """Whether a volume that is there is still to be packed, or its raw files to be dropped."""
+        folder = self._request.folder
+        return not folder.is_packed(volume) or (self._request.drop_raw and folder.raw(volume).is_dir())
 
     async def _feed(self, tasks: Iterable[int], lineages: Lineages, queue: VolumeQueue) -> None:
         await self._settle(tasks, lineages, is_last_chance=False)
@@ -176,10 +185,11 @@ class Course:
             metadata_only=request.metadata_only,
         )
 
-    async def _show_notes(self) -> None:
+    async def _show_notes(self, queue: VolumeQueue) -> None:
         while True:
             self._progress.note(self._client.host.note())
-            self._files.note(f"{self._bucket.received / 1e6:,.0f} MB {self._bucket.note()}".rstrip())
+            waits = " waiting for the processor" if queue.waits_for_processor(_packers(self._request)) else ""
+            self._files.note(f"{self._bucket.received / 1e6:,.0f} MB {self._bucket.note()}".rstrip() + waits)
             await asyncio.sleep(NOTE_EVERY_S)
 
     def _summary(self, asked: Asked, lineages: Lineages, queue: VolumeQueue, *, seconds: float) -> FetchSummary:
@@ -204,6 +214,11 @@ class Course:
             error=stopped or _shared_kind(errors) if is_nothing else None,
             stopped=stopped,
         )
+
+
+def _packers(request: FetchRequest) -> int:
+    """Return how many processes pack: one keeps up, unless each volume's graph is measured, too."""
+    return available_cores() if request.graph else 1
 
 
 def _shared_kind(errors: list[EwvalError]) -> EwvalError | None:

@@ -13,7 +13,6 @@ from ewval.core.fetch.budget import Budget
 from ewval.core.fetch.download import FILES, Downloader, Unwanted, is_whole
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.schema import NO_OVERLAP
-from ewval.core.packing.pack import pack_volume
 from ewval.core.progress import Progress
 
 IN_FLIGHT = 8
@@ -28,8 +27,8 @@ class VolumeQueue:
         books: Where it is written down.
         folder: Where the files are.
         packer: Runs the packing of a complete volume; None leaves volumes as downloaded.
-        graph: Whether packing measures segment graphs.
-        drop_raw: Whether packing deletes what was downloaded.
+        packing: What the packer does with a volume.
+        drop_raw: Whether that deletes what was downloaded.
         progress: Told how many files are to come.
         budget: Told of requests that nobody could foresee.
 
@@ -46,13 +45,13 @@ class VolumeQueue:
         *,
         folder: DataFolder,
         packer: Executor | None,
-        graph: bool,
+        packing: Callable[[int], object],
         drop_raw: bool,
         progress: Progress,
         budget: Budget,
     ) -> None:
         self._downloader, self._books, self._folder = downloader, books, folder
-        self._packer, self._graph, self._drop_raw = packer, graph, drop_raw
+        self._packer, self._packing, self._drop_raw, self._in_packing = packer, packing, drop_raw, 0
         self._progress, self._budget = progress, budget
         self._waiting: deque[int] = deque()
         self._boxes: dict[int, list[Bounds]] = {}
@@ -74,7 +73,8 @@ class VolumeQueue:
         if volume in self._taken or row is None or row.state == "absent":
             return
         is_lost = row.state != "done" and self._folder.raw(volume).is_dir()  # some of its files were deleted
-        if self._folder.is_packed(volume) and must_overlap is None and not is_lost:
+        is_left = self._drop_raw and row.state == "done" and self._folder.raw(volume).is_dir()
+        if self._folder.is_packed(volume) and must_overlap is None and not is_lost and not is_left:
             if row.state != "done":  # packed by other means, such as the 2019 seed system
                 await self._books.run(self._books.ledger.finish_volume, volume, bounds=None, bytes_=0, stamp=0)
             return
@@ -97,6 +97,10 @@ class VolumeQueue:
         async with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+
+    def waits_for_processor(self, packers: int) -> bool:
+        """Whether volumes that are complete wait for one of so many processes: these are slower than the network."""
+        return self._in_packing > packers
 
     async def drained(self) -> None:
         """Wait until nothing waits and nothing is under way."""
@@ -164,11 +168,13 @@ class VolumeQueue:
     async def _pack(self, volume: int) -> None:
         """Pack a complete volume, where packing was asked for."""
         if self._packer is not None:
-            work = partial(pack_volume, self._folder, volume, graph=self._graph, drop_raw=self._drop_raw)
+            self._in_packing += 1
             try:
-                await asyncio.get_running_loop().run_in_executor(self._packer, work)
+                await asyncio.get_running_loop().run_in_executor(self._packer, self._packing, volume)
             except BrokenExecutor as error:
                 raise WorkerDiedError from error
+            finally:
+                self._in_packing -= 1
 
     def _judge(self, volume: int) -> Callable[[Bounds | None], bool] | None:
         boxes = self._boxes.get(volume)

@@ -1,7 +1,7 @@
 """Raw volumes to packed ones and their segment graphs: one volume is one call, run by any executor."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -159,6 +159,22 @@ def pack_volume(
         if not folder.is_packed(volume) or (graph and not has_graph(folder.graph(volume))):
             raise
         return PackResult(volume, 0)
+
+
+def pack_and_then(
+    folder: DataFolder,
+    volume: int,
+    *,
+    graph: bool,
+    drop_raw: bool,
+    then: Callable[[DataFolder, int], None] | None = None,
+) -> None:
+    """Pack one raw volume, do `then` with it, and only then drop its raw files; raises as `pack_volume`."""
+    if then is not None:
+        pack_volume(folder, volume, graph=graph)
+        then(folder, volume)
+    if then is None or drop_raw:
+        pack_volume(folder, volume, graph=graph, drop_raw=drop_raw)
 
 
 def _packed_once(folder: DataFolder, volume: int, *, factor: int, graph: bool, drop_raw: bool) -> PackResult:

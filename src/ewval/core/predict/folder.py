@@ -36,6 +36,7 @@ class AnswerFolder:
     Args:
         root: Where it is.
         made_with: What decides the answers; a folder made with something else is refused.
+        pictures: Whether maps and pictures are saved beside each answer.
 
     Raises:
         UsageError: The folder holds answers that were made with something else.
@@ -43,8 +44,8 @@ class AnswerFolder:
         DamagedError: Its run.json cannot be read.
     """
 
-    def __init__(self, root: Path, *, made_with: Mapping[str, Any]) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, made_with: Mapping[str, Any], pictures: bool = True) -> None:
+        self.root, self.pictures = root, pictures
         path = root / "run.json"
         wanted = json.loads(json.dumps(dict(made_with)))
         if path.is_file() and (found := _read_json(path)) != wanted:
@@ -53,10 +54,10 @@ class AnswerFolder:
         write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
 
     @classmethod
-    def of_other_process(cls, root: Path) -> "AnswerFolder":
+    def of_other_process(cls, root: Path, *, pictures: bool) -> "AnswerFolder":
         """Return the folder `root` as another process of the same run has opened it."""
         folder = cls.__new__(cls)
-        folder.root = root
+        folder.root, folder.pictures = root, pictures
         return folder
 
     def is_finished(self, task: int) -> bool:
@@ -111,7 +112,11 @@ class AnswerFolder:
         write_atomically(folder / "segments.nrrd", blob)
         with replacing(folder / "slices.png") as path:
             picture(answer, image=packed[0] if image is None else image, labels=full).save(path, format="PNG")
-        write_atomically(folder / "prediction.json", json.dumps(to_document(answer)).encode() + b"\n")
+        self.save_document(answer)
+
+    def save_document(self, answer: Answer) -> None:
+        """Save the answer alone; the task then is finished."""
+        write_atomically(self._answer_path(answer.task), json.dumps(to_document(answer)).encode() + b"\n")
 
     def finish(self, tasks: Iterable[int], *, failed: Mapping[int, str]) -> None:
         """Write what a run has come to: all answers as JSON lines, and the failures as ids to try again.

@@ -32,6 +32,7 @@ class PredictRequest:
         decider: Who decides.
         looks: How networks look.
         out: Where the answers are saved; None saves nothing.
+        pictures: Whether maps and pictures are saved with them.
         model: How workers come by the same decider; without it this process does everything.
         workers: Who answers where tasks lie in more than a few volumes.
     """
@@ -42,6 +43,7 @@ class PredictRequest:
     cells: tuple[int, ...] = ()
     looks: Looks = AS_CARDS_SAY
     out: Path | None = None
+    pictures: bool = True
     model: WorkerModel | None = None
     workers: Workers = field(default_factory=lambda: Workers(count=1))
 
@@ -85,7 +87,7 @@ class PredictRun:
         self.context = request.decider.context
         self.failed_cells: dict[int, EwvalError] = {}
         self.made_with = made_with(request)
-        self.saved = None if request.out is None else AnswerFolder(request.out, made_with=self.made_with)
+        self.saved = _answer_folder(request, self.made_with)
         self._work = Work(request.folder, request.decider, looks=request.looks, saved=self.saved)
         self.source, self.store = self._work.source, self._work.store
 
@@ -153,6 +155,7 @@ class PredictRun:
             model=request.model,
             looks=request.looks,
             out=request.out,
+            pictures=request.pictures,
             workers=request.workers,
         ) or self._work.results(unanswered)
 
@@ -191,8 +194,14 @@ class PredictRun:
 def made_with(request: PredictRequest) -> dict[str, Any]:
     """Return what decides the answers of a run: two runs that agree in it give the same ones."""
     decider, looks = request.decider, request.looks
-    about = {"model": decider.name, "weights": dict(decider.identity)}
+    about = {"model": decider.name, "weights": dict(decider.identity)} | (
+        {} if request.pictures else {"pictures": False}
+    )
     return about if decider.loops is None else about | {"loops": looks.loops or decider.loops, "tta": looks.tta}
+
+
+def _answer_folder(request: PredictRequest, about: dict[str, Any]) -> AnswerFolder | None:
+    return None if request.out is None else AnswerFolder(request.out, made_with=about, pictures=request.pictures)
 
 
 def _sendable(result: Result) -> Result:

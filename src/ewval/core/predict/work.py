@@ -21,7 +21,7 @@ from ewval.core.tasks.samples import SampleBuilder
 from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import Failure, Workers
 
-__all__ = ["Found", "Result", "Work", "WorkerModel", "shared"]
+__all__ = ["Found", "Result", "Work", "WorkerModel", "decider_of", "shared"]
 
 WINDOW = 2048
 """Tasks that workers share at a time: what comes before its turn waits in memory."""
@@ -86,14 +86,20 @@ class Work:
 
     def _kept(self, answer: Answer) -> Found:
         if self._saved is not None:
-            volume = answer.prediction.volume
-            self._saved.save(
-                answer,
-                packed=(self.store.image(volume), self.store.segmentation(volume)),
-                image=self.source.image(volume),
-                labels=self.source.labels(volume),
-            )
+            self._save(answer, self._saved)
         return Found(answer.task, to_document(answer), answer)
+
+    def _save(self, answer: Answer, folder: AnswerFolder) -> None:
+        volume = answer.prediction.volume
+        if not folder.pictures:
+            folder.save_document(answer)
+            return
+        folder.save(
+            answer,
+            packed=(self.store.image(volume), self.store.segmentation(volume)),
+            image=self.source.image(volume),
+            labels=self.source.labels(volume),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,7 @@ class _Call:
         identity: What the decider must be.
         looks: How networks look.
         out: Where the answers are saved.
+        pictures: Whether with maps and pictures.
         tasks: Of each volume.
     """
 
@@ -114,19 +121,21 @@ class _Call:
     identity: Mapping[str, Any]
     looks: Looks
     out: Path | None
+    pictures: bool
     tasks: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     def __call__(self, volume: int) -> list[Result]:
-        decider = _decider(self.model)
+        decider = decider_of(self.model)
         if dict(decider.identity) != dict(self.identity):
             raise DamagedError(f"model {decider.name}", "it was changed while it was at work")
-        saved = None if self.out is None else AnswerFolder.of_other_process(self.out)
+        saved = None if self.out is None else AnswerFolder.of_other_process(self.out, pictures=self.pictures)
         work = Work(self.folder, decider, looks=self.looks, saved=saved)
         return [_sendable(result) for result in work.results(self.tasks[volume])]
 
 
 @lru_cache(maxsize=DECIDERS_KEPT)
-def _decider(model: WorkerModel) -> Decider:
+def decider_of(model: WorkerModel) -> Decider:
+    """Return the decider, which this process keeps for the next volume."""
     return load_ensemble(model.names, device=model.device)
 
 
@@ -142,6 +151,7 @@ def shared(
     model: WorkerModel | None,
     looks: Looks,
     out: Path | None,
+    pictures: bool,
     workers: Workers,
 ) -> Iterator[Result] | None:
     """Return what comes of each task, in the order in which it comes; None where one process does as well.
@@ -159,6 +169,7 @@ def shared(
         identity=decider.identity,
         looks=looks,
         out=None if out is None else out.absolute(),
+        pictures=pictures,
     )
     return _share(tasks, call, workers=workers, context=decider.context)
 
