@@ -79,6 +79,17 @@ def test_without_a_browser_the_address_is_still_there(slabs):
     assert any("no browser could be opened; open the address above" in line for line in said)
 
 
+def test_the_default_model_needs_no_torch(slabs):
+    code = (
+        "import sys, threading, time, os, signal\nfrom ewval.cli.app import app\n"
+        "threading.Timer(6, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        f"try:\n    app(['review', '1', '--no-browser', '--data', {str(slabs.root)!r}])\n"
+        "except SystemExit as ended:\n    print(ended.code, 'torch' in sys.modules)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "0 False"
+
+
 def test_a_port_in_use_is_a_usage_error(cli, slabs):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,14 +1,16 @@
 """The tasks that can be reviewed, as they stand in a data folder; nothing is fetched."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
+
+import numpy as np
 
 from ewval.core.errors import EwvalError, MissingError
 from ewval.core.fetch.on_disk import LocalData
 from ewval.core.folder import DataFolder
-from ewval.core.ledger.ledger import Ledger
+from ewval.core.index.source import read_source
 from ewval.core.review.scene import TaskFacts
+from ewval.core.tasks.consensus import ConsensusRule
 from ewval.core.tasks.table import NONE, TaskTable
 
 __all__ = ["Listing", "facts_of", "list_tasks", "parents_of"]
@@ -23,37 +25,26 @@ class Listing:
 
 
 def list_tasks(folder: DataFolder, *, tasks: Sequence[int] = (), cells: Sequence[int] = ()) -> Listing:
-    """Return `tasks` and the tasks of `cells`; all that were asked for in `folder` where neither is given.
+    """Return `tasks`, then the tasks of `cells`; all that were asked for in `folder` where neither is given.
 
     Raises:
+        MissingError: The folder holds no tasks.
         DamagedError: The ledger or the task files cannot be read.
     """
-    local, failed = LocalData(folder, context=0), dict[int, EwvalError]()
-    wanted = dict.fromkeys(tasks)
-    for cell in cells:
-        found = local.tasks_of_cell(cell)
-        if found is None:
-            failed[cell] = MissingError(f"cell {cell}", hint=f"`ewval fetch --cell {cell}` brings its tasks")
-        wanted |= dict.fromkeys(found or ())
-    if not tasks and not cells:
-        wanted = dict.fromkeys(_all_tasks(folder))
-    table = local.table(wanted)
-    for task in wanted:
-        if not table.has(task):
+    failed: dict[int, EwvalError] = {}
+    by_id = LocalData(folder, context=0).table(tasks)
+    found = {task: facts_of(by_id, task) for task in tasks if by_id.has(task)}
+    for task in tasks:
+        if task not in found:
             failed[task] = MissingError(f"task {task}", hint=f"`ewval fetch {task}` brings it")
-    return Listing(tuple(facts_of(table, task) for task in wanted if table.has(task)), failed)
-
-
-def _all_tasks(folder: DataFolder) -> list[int]:
-    known: set[int] = set()
-    if folder.ledger.is_file():
-        with closing(Ledger.open_existing(folder.ledger)) as ledger:
-            known |= {
-                row[0] for row in ledger.connection.execute("SELECT id FROM tasks WHERE wanted AND state = 'done'")
-            }
-    if folder.task_vol.is_file():
-        known |= set(TaskTable.load(folder).ids.tolist())
-    return sorted(known)
+    if cells or not tasks:
+        source = read_source(folder, rule=ConsensusRule())
+        table = source.table
+        is_asked = source.facts.wanted & np.isin(table.cell, cells) if cells else source.facts.wanted
+        found |= {task: facts_of(table, task) for task in table.ids[is_asked].tolist() if task not in found}
+        for cell in set(cells) - set(table.cell[is_asked].tolist()):
+            failed[cell] = MissingError(f"cell {cell}", hint=f"`ewval fetch --cell {cell}` brings its tasks")
+    return Listing(tuple(found.values()), failed)
 
 
 def facts_of(table: TaskTable, task: int) -> TaskFacts:
