@@ -1,5 +1,6 @@
 """Registers the commands and turns foreseen failures into exit codes."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ from ewval.cli.review import review
 from ewval.cli.train import train
 from ewval.cli.values import keep_variables_whole, kind_of, typed
 from ewval.core.constants import CONFIG_FILE
-from ewval.core.errors import EwvalError
+from ewval.core.errors import EwvalError, UnreadableError
 from ewval.core.version import __version__
 
 
@@ -36,6 +37,11 @@ class EwvalGroup(TyperGroup):
             return super().invoke(ctx)
         except EwvalError as error:
             raise typer.Exit(report(error)) from error
+        except OSError as error:
+            if error.filename is None:  # not about a file
+                raise
+            unreadable = UnreadableError(os.fsdecode(error.filename), error.strerror or str(error))
+            raise typer.Exit(report(unreadable)) from error
         except KeyboardInterrupt as error:
             message(f"interrupted; what is complete is saved; continue with: {shlex.join(['ewval', *sys.argv[1:]])}")
             raise typer.Exit(Exit.INTERRUPTED) from error

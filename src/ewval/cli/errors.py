@@ -61,6 +61,11 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
         Exit.DATA,
         "save it as CSV with the columns Cell ID, Name, Status, Size and Tags",
     ),
+    (
+        errors.UnreadableError,
+        Exit.DATA,
+        "see that you may read it and that its disk is well, then run the same command again",
+    ),
     (errors.UnsupportedError, Exit.DATA, "only 256^3 volumes of the mouse data set can be used"),
     (errors.MissingError, Exit.DATA, ""),
     (errors.GuardError, Exit.DATA, "do not believe these figures; the report says what to look for"),

@@ -13,7 +13,7 @@ from ewval.core.constants import CUBE_EDGE, ELSEWHERE_CONFIDENCE, PACKED_EDGE, S
 from ewval.core.errors import UsageError
 from ewval.core.models.decider import Decider
 from ewval.core.models.registry import load_decider as load_model
-from ewval.core.predict.prediction import predict_questions
+from ewval.core.predict.prediction import check_numbers, predict_questions
 from ewval.core.segments.decision import Looks, Question, ask
 from ewval.core.segments.verdicts import SegmentScore
 from ewval.core.segments.views import GraphView, VolumeView, graph_of_packed, view_volume
@@ -89,7 +89,7 @@ def predict_segments(
     questions = _questions(model, image, seed, previous, labels)
     sources = _Views([question.view for question in questions])
     predictions = predict_questions(model, questions, sources=sources, looks=Looks(loops=loops, tta=tta))
-    return [prediction.segments for prediction in predictions]
+    return [check_numbers(prediction).segments for prediction in predictions]
 
 
 class _Views:

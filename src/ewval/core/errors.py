@@ -19,6 +19,7 @@
     ├── DataError              data damaged or missing
     │   ├── DamagedError       a file does not hold what it should
     │   ├── RegistryError      a list of cells without the columns of one
+    │   ├── UnreadableError    a file that is there and may not or cannot be read
     │   ├── UnsupportedError   a file is whole, but not of the kind that ewval handles
     │   ├── MissingError       a task, cell, volume, file or model that is not there
     │   └── GuardError         an evaluation whose figures must not be believed
@@ -228,6 +229,17 @@ class RegistryError(DataError):
 
     def __str__(self) -> str:
         return f"registry {self.path} cannot be read: {self.problem}"
+
+
+@dataclass(eq=False)
+class UnreadableError(DataError):
+    """Something that is there and cannot be read: no permission, a folder in its place, a disk that fails."""
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot be read: {self.reason}"
 
 
 @dataclass(eq=False)

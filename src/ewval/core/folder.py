@@ -1,7 +1,10 @@
 """Where everything lies in a data folder."""
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
+
+ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class DataFolder:
 
     def is_packed(self, volume: int) -> bool:
         """Whether both packed files of a volume are there."""
-        return self.segmentation(volume).is_file() and self.image(volume).is_file()
+        return is_there(self.segmentation(volume)) and is_there(self.image(volume))
 
     def graph(self, volume: int) -> Path:
         """Full-resolution segment graph of a volume, kept since measuring it takes seconds."""
@@ -67,3 +70,17 @@ class DataFolder:
     def failed(self) -> Path:
         """Ids that could not be fetched, valid input for the next run."""
         return self.root / "failed.txt"
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at `path`, be it of the wrong kind or out of reach: whoever reads it will say so.
+
+    `Path.is_file` takes a folder for nothing, and fails where it may not look.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno not in ABSENT
+    except ValueError:  # a name that no file can have
+        return False
+    return True

@@ -25,7 +25,7 @@ from ewval.core.segments.views import ViewSource
 from ewval.nn.data.batches import collate
 from ewval.nn.joining.joining import Scene, join, looking
 from ewval.nn.joining.rule import join_rules
-from ewval.nn.looks import ALL_FLIPS, NO_FLIP, VoxelMaps, voxel_maps
+from ewval.nn.looks import ALL_FLIPS, NO_FLIP, VoxelMaps, check_finite, voxel_maps
 from ewval.nn.shards import own_device
 from ewval.nn.weights import Model, model_from, read_checkpoint
 
@@ -210,6 +210,7 @@ def _outputs(model: Model, question: Question, looks: Looks) -> tuple[NDArray[np
     context = batch.context[:, batch.context.shape[1] - model.card.context :]
     inputs = (batch.image, batch.seed, batch.confidence, context, batch.boundary)
     logits, sigma = model.network(*inputs, loops=model.card.loops if looks.loops is None else looks.loops)
+    check_finite(model, logits, sigma)
     return logits[0].float().cpu().numpy(), sigma[0].float().cpu().numpy()
 
 

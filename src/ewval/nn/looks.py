@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ewval.core.errors import DamagedError
 from ewval.core.tasks.samples import Sample
 from ewval.nn.data.batches import Batch, collate
 from ewval.nn.loss import probability
@@ -53,6 +54,9 @@ def voxel_maps(
         flips: How the cube is mirrored for each look; outputs are mirrored back.
         device: Where the network is.
         batch_size: Samples at once.
+
+    Raises:
+        DamagedError: The network computes no numbers.
     """
     target = torch.device(device)
     width = 1 if target.type == "cpu" else batch_size
@@ -70,15 +74,26 @@ def voxel_maps(
 def _look(
     model: Model, batch: Batch, *, flip: Flip, loops: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return (probability, sigma) of one look, each [n, 64, 64, 64], mirrored back."""
+    """Return (probability, sigma) of one look, each [n, 64, 64, 64], mirrored back; raises as `check_finite`."""
     wanted = model.card.context
     context = batch.context[:, batch.context.shape[1] - wanted :]  # the latest ancestors stand last
     inputs = (batch.image, batch.seed, batch.confidence, context, batch.boundary)
     logits, sigma = model.network(
         *(_mirrored(tensor, flip) for tensor in inputs), loops=model.card.loops if loops is None else loops
     )
+    check_finite(model, logits, sigma)
     chance = probability(logits.float(), sigma.float(), loss=model.card.loss, temperature=model.card.temperature)
     return _array(_mirrored(chance, flip)), _array(_mirrored(sigma.float(), flip))
+
+
+def check_finite(model: Model, *outputs: Tensor) -> None:
+    """Look for NaN and infinity in what a network computed: no later comparison would show them.
+
+    Raises:
+        DamagedError: There are some.
+    """
+    if not all(bool(torch.isfinite(output).all()) for output in outputs):
+        raise DamagedError(f"model {model.card.name}", "what it computes are no numbers (NaN or infinity)")
 
 
 def _mirrored(tensor: Tensor, flip: Flip) -> Tensor:

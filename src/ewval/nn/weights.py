@@ -17,6 +17,7 @@ from ewval.core.errors import DamagedError, EwvalError, UsageError
 from ewval.core.models.card import ModelCard, parse_card
 from ewval.core.models.files import CARD_KEY, read_weights, under, write_weights
 from ewval.core.models.registry import DECIDERS, find_model
+from ewval.core.storage.reading import reading
 from ewval.nn.devices import pick_device
 from ewval.nn.networks.architectures import build_network
 from ewval.nn.networks.network import Network
@@ -145,9 +146,12 @@ def read_pickled(path: Path) -> Any:
     """Return what `torch.save` wrote to `path`: tensors and plain values only, never code.
 
     Raises:
+        UnreadableError: It cannot be read.
         DamagedError: It is not whole, or holds anything else.
     """
     try:
+        with reading(path, what=f"model {path}"), path.open("rb"):  # torch words it as damage
+            pass
         return torch.load(path, map_location="cpu", weights_only=True)
     except NOT_PICKLED as error:
         raise DamagedError(f"model {path}", f"not a file of torch tensors: {_first_line(error)}") from error

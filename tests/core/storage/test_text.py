@@ -1,13 +1,16 @@
 """Text and JSON as Windows tools leave them."""
 
+import ast
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ewval
 from ewval.core.storage.text import parse_json, read_text, to_text
 
+SOURCES = Path(ewval.__file__).parent
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 
 
@@ -48,3 +51,13 @@ def test_any_bytes_are_text(content: bytes) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff")), st.sampled_from(ENCODINGS[1:3]))
 def test_marked_text_round_trips(text: str, encoding: str) -> None:
     assert to_text(text.encode(encoding)) == text
+
+
+def test_text_names_its_encoding_and_json_takes_no_nan() -> None:
+    needed = {"read_text": "encoding", "write_text": "encoding", "json.dumps": "allow_nan"}
+    for path in SOURCES.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                name = "json.dumps" if ast.unparse(call.func) == "json.dumps" else call.func.attr
+                words = {keyword.arg for keyword in call.keywords}
+                assert needed.get(name) in (None, *words), f"{path}, line {call.lineno}: {name}"

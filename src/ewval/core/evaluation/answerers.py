@@ -11,7 +11,7 @@ from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.evaluation.evidence import EvidenceCache
 from ewval.core.evaluation.scoring import Guess, named_segments
 from ewval.core.models.decider import Decider
-from ewval.core.predict.prediction import TaskPrediction, predict_questions
+from ewval.core.predict.prediction import TaskPrediction, check_numbers, predict_questions
 from ewval.core.segments.decision import AS_CARDS_SAY, Looks, Question
 from ewval.core.segments.verdicts import reachable
 from ewval.core.segments.views import ViewSource
@@ -21,6 +21,10 @@ Pairs = NDArray[np.int64]
 
 class Answerer(Protocol):
     """Answers questions."""
+
+    @property
+    def reads_graph(self) -> bool:
+        """Whether it looks at the segment graph of a question's volume."""
 
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
         """Return an answer to each question, in order."""
@@ -40,10 +44,16 @@ class ModelAnswerer:
     sources: ViewSource
     looks: Looks = AS_CARDS_SAY
 
+    @property
+    def reads_graph(self) -> bool:
+        """Whether its model does."""
+        return self.decider.reads_graph
+
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
-        """Return the model's answers."""
+        """Return the model's answers; raises DamagedError where they are no numbers."""
         predictions = predict_questions(self.decider, questions, sources=self.sources, looks=self.looks)
-        return [guess_of(prediction, question) for prediction, question in zip(predictions, questions, strict=True)]
+        pairs = zip(predictions, questions, strict=True)
+        return [guess_of(check_numbers(prediction), question) for prediction, question in pairs]
 
 
 def guess_of(prediction: TaskPrediction, question: Question) -> Guess:
@@ -59,6 +69,8 @@ def guess_of(prediction: TaskPrediction, question: Question) -> Guess:
 class SeedAlone:
     """Adds nothing."""
 
+    reads_graph = False
+
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
         """Return the seeds."""
         return [named_segments(question, ()) for question in questions]
@@ -66,6 +78,8 @@ class SeedAlone:
 
 class AllTouching:
     """Adds every segment that touches the seed."""
+
+    reads_graph = False
 
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
         """Return the seeds and their neighbours."""
@@ -83,6 +97,11 @@ class Growth:
 
     threshold: float
     evidence: EvidenceCache
+
+    @property
+    def reads_graph(self) -> bool:
+        """It does, for the evidence at the contacts."""
+        return True
 
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
         """Return what can be reached from each seed."""

@@ -1,9 +1,11 @@
 """The threshold of growth by image evidence, chosen where nothing is scored later."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from ewval.core.errors import DataError
 from ewval.core.evaluation.answerers import Growth
 from ewval.core.evaluation.evidence import EvidenceCache
 from ewval.core.evaluation.metrics import segment_metrics
@@ -45,8 +47,10 @@ def _with_something_to_add(tasks: TaskSet, ids: Int64s, *, seed: int) -> Int64s:
 
 def _best(tasks: TaskSet, chosen: Int64s) -> Growth:
     growth, scores = Growth(UNTUNED, EvidenceCache(tasks.sources)), np.zeros(len(THRESHOLDS))
-    for question, truth in tasks.questions(chosen):
-        scores += [_score(replace(growth, threshold=value), question, truth) for value in THRESHOLDS]
+    for task in chosen.tolist():
+        with suppress(DataError):  # the others tell as well
+            question, truth = tasks.question(task, with_graph=True)
+            scores += [_score(replace(growth, threshold=value), question, truth) for value in THRESHOLDS]
     return replace(growth, threshold=THRESHOLDS[int(scores.argmax())])
 
 

@@ -72,7 +72,7 @@ def finish(run: Run, *, progress: Progress = SILENT) -> dict[str, Any]:
         write_report(run, totals, document)
     if not failed:
         (run.out / "failed.txt").unlink(missing_ok=True)
-        write_atomically(run.out / "identity.json", json.dumps(run.identity).encode())
+        write_atomically(run.out / "identity.json", json.dumps(run.identity, allow_nan=False).encode())
         run.parts.remove()
     return document
 
@@ -85,7 +85,7 @@ def gather(run: Run) -> tuple[dict[str, Totals], list[tuple[int, str]]]:
     """
     totals = {name: Totals() for name in run.panel.everyone}
     failed: list[tuple[int, str]] = []
-    with replacing(run.out / "tasks.csv") as temporary, temporary.open("w", newline="") as stream:
+    with replacing(run.out / "tasks.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["task", "cell", "volume", "split", *COLUMNS])
         for part in run.parts.read_all(len(run.tasks.chunks())):

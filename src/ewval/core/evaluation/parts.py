@@ -15,6 +15,7 @@ from ewval.core.evaluation.gathered import Gathered
 from ewval.core.evaluation.metrics import Floats
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.storage.files import write_atomically
+from ewval.core.storage.text import read_text
 
 _ID_COLUMNS = ("tasks", "cells", "groups", "volumes")
 
@@ -52,7 +53,7 @@ class PartFolder:
 
     def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
         self.root = root
-        self._identity = json.dumps(identity, sort_keys=True, indent=1)
+        self._identity = json.dumps(identity, sort_keys=True, indent=1, allow_nan=False)
 
     @property
     def _identity_path(self) -> Path:
@@ -60,7 +61,7 @@ class PartFolder:
 
     def open(self) -> None:
         """Make the folder, and empty it if its parts are of another evaluation; one process does this for all."""
-        known = self._identity_path.read_text() if self._identity_path.is_file() else None
+        known = read_text(self._identity_path) if self._identity_path.is_file() else None
         if known != self._identity:
             shutil.rmtree(self.root, ignore_errors=True)
             write_atomically(self._identity_path, self._identity.encode())
@@ -75,7 +76,7 @@ class PartFolder:
     def write(self, index: int, part: Part) -> None:
         """Save a part, whole or not at all."""
         arrays: dict[str, NDArray[Any]] = {name: getattr(part, name) for name in _ID_COLUMNS}
-        arrays["failed"] = np.array(json.dumps(part.failed))
+        arrays["failed"] = np.array(json.dumps(part.failed, allow_nan=False))
         for name, rows in part.rows.items():
             arrays[f"{name}|rows"] = rows
             arrays |= {f"{name}|{key}": value for key, value in part.gathered[name].arrays().items()}

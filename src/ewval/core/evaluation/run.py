@@ -29,6 +29,8 @@ from ewval.core.evaluation.scoring import COLUMNS, Truth, score_guess
 from ewval.core.evaluation.tasks import Int64s, TaskSet, read_tasks
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.decision import Question
+from ewval.core.storage.reading import read_bytes
+from ewval.core.storage.text import parse_json
 from ewval.core.team import ALONE, Team, is_out_of_memory
 from ewval.core.version import __version__
 
@@ -115,8 +117,9 @@ def score_chunk(tasks: TaskSet, ids: Int64s, answerers: Mapping[str, Answerer]) 
     rows: dict[str, list[Any]] = {name: [] for name in answerers}
     failed: list[tuple[int, str]] = []
     asked: list[int] = []
+    with_graph = any(answerer.reads_graph for answerer in answerers.values())
     for some in tasks.groups(ids, size=_GROUP):
-        group = list(_ask(tasks, some, failed))
+        group = _ask(tasks, some, failed, with_graph=with_graph)
         asked += [question.sample.task for question, _ in group]
         for name, answerer in answerers.items():
             guesses = answerer.answer([question for question, _ in group])
@@ -128,12 +131,14 @@ def score_chunk(tasks: TaskSet, ids: Int64s, answerers: Mapping[str, Answerer]) 
     return Part(np.array(asked, dtype=np.int64), *columns, rows=table, gathered=gathered, failed=tuple(failed))
 
 
-def _ask(tasks: TaskSet, ids: Sequence[int], failed: list[tuple[int, str]]) -> list[tuple[Question, Truth]]:
+def _ask(
+    tasks: TaskSet, ids: Sequence[int], failed: list[tuple[int, str]], *, with_graph: bool
+) -> list[tuple[Question, Truth]]:
     """Return the questions that can be asked; the others go to `failed`."""
     group = []
     for task in ids:
         try:
-            group.append(tasks.question(int(task)))
+            group.append(tasks.question(int(task), with_graph=with_graph))
         except DataError as error:
             failed.append((int(task), str(error)))
     return group
@@ -142,13 +147,13 @@ def _ask(tasks: TaskSet, ids: Sequence[int], failed: list[tuple[int, str]]) -> l
 def read_done(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return metrics.json of a finished evaluation of the same thing, None where there is none."""
     try:
-        known = json.loads((out / "identity.json").read_text())
-        document: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+        known = parse_json(read_bytes(out / "identity.json"))
+        document: dict[str, Any] = parse_json(read_bytes(out / "metrics.json"))
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise DamagedError(str(out), str(error)) from error
-    return document if known == json.loads(json.dumps(identity)) else None
+    return document if known == json.loads(json.dumps(identity, allow_nan=False)) else None
 
 
 def _identity(request: EvalRequest, models: Models, tasks: TaskSet) -> dict[str, Any]:

@@ -52,14 +52,17 @@ class TaskSet:
         size = min(CHUNK, max(1, -(-len(self.ids) // 16)))
         return [self.ids[begin : begin + size] for begin in range(0, len(self.ids), size)]
 
-    def question(self, task: int) -> tuple[Question, Truth]:
-        """Return a task as a question, and what is right.
+    def question(self, task: int, *, with_graph: bool = False) -> tuple[Question, Truth]:
+        """Return a task as a question, and what is right; `with_graph` where the graph of its volume will be read.
 
         Raises:
             MissingError: Its volume is not packed.
+            UnreadableError: A file of its volume cannot be read.
             DamagedError: A volume does not hold what it should.
         """
         sample = self.builder.build(task)
+        if with_graph:  # here, so that a bad file costs its own tasks alone; the graph is kept
+            self.sources.graph(sample.volume, sample.image, sample.labels)
         row = self.table.row(task)
         seed = tuple(int(i) for i in self.table.seed(row))
         view = self.sources.view(sample.volume, sample.labels)

@@ -67,7 +67,7 @@ def read_registry(path: Path) -> list[RegistryRow]:
     """
     try:
         return list(_rows(read_text(path), path))
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise MissingError(f"registry {path}", hint=str(error.strerror or "").lower()) from error
     except csv.Error as error:
         raise RegistryError(str(path), str(error)) from error

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from ewval.core.constants import CUBE_EDGE
-from ewval.core.errors import DamagedError, DataError, MissingError, ServerError, UsageError
+from ewval.core.errors import DamagedError, DataError, MissingError, ServerError
 from ewval.core.eyewire.host import Host
 from ewval.core.eyewire.records import Bounds
 from ewval.core.folder import DataFolder
 from ewval.core.progress import SILENT, Progress
 from ewval.core.storage.files import sweep, write_atomically
+from ewval.core.storage.reading import read_bytes
 from ewval.core.volumes.checks import check_metadata, check_segmentation, check_tile, metadata_bounds
 
 SEGMENTATION, METADATA = "segmentation.lzma", "metadata.json"
@@ -218,11 +219,9 @@ def _survey(raw: Path) -> set[str]:
 def _is_good(path: Path, name: str) -> bool:
     check: Check = {SEGMENTATION: check_segmentation, METADATA: check_metadata}.get(name, check_tile)
     try:
-        check(path.read_bytes(), what=str(path))
+        check(read_bytes(path), what=str(path))
     except (FileNotFoundError, DamagedError):
         return False
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     return True
 
 

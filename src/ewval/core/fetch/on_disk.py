@@ -8,7 +8,7 @@ from functools import cached_property
 from ewval.core.constants import CUBE_EDGE, DEFAULT_CONTEXT
 from ewval.core.errors import MissingError
 from ewval.core.eyewire.records import AggregateRecord, Bounds, TaskRecord
-from ewval.core.folder import DataFolder
+from ewval.core.folder import DataFolder, is_there
 from ewval.core.ledger.ledger import Ledger
 from ewval.core.tasks.table import NONE, TaskTable
 from ewval.core.volumes.store import PackedStore
@@ -35,7 +35,7 @@ class LocalData:
 
     @cached_property
     def _files(self) -> TaskTable | None:
-        return TaskTable.load(self.folder) if self.folder.task_vol.is_file() else None
+        return TaskTable.load(self.folder) if is_there(self.folder.task_vol) else None
 
     @cached_property
     def _store(self) -> PackedStore:
@@ -178,7 +178,7 @@ class LocalData:
     def _has_raw(self, volume: int) -> bool:
         raw = self.folder.raw(volume)
         names = ("segmentation.lzma", *(f"jpg/{z}.jpg" for z in range(CUBE_EDGE)))
-        return raw.is_dir() and all((raw / name).is_file() for name in names)
+        return raw.is_dir() and all(is_there(raw / name) for name in names)
 
 
 def by_volume(tasks: Sequence[int], table: TaskTable) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ewval.core.errors import DataError, EwvalError, MissingError, WriteError
+from ewval.core.errors import DataError, EwvalError, MissingError, UnreadableError, WriteError
 from ewval.core.fetch.on_disk import LocalData
 from ewval.core.packing.pack import PackRequest, pack
 from ewval.core.progress import SILENT, Progress
@@ -97,6 +97,8 @@ def _packed(local: LocalData, tasks: Sequence[int], *, progress: Progress) -> di
     failed: dict[int, EwvalError] = {}
     for task in tasks:
         error = reasons.get(volume_of.get(task, 0))
+        if isinstance(error, OSError):
+            error = UnreadableError(f"volume {volume_of[task]}", error.strerror or str(error))
         if isinstance(error, EwvalError):
             failed[task] = error
         elif error is not None:

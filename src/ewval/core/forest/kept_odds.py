@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.errors import DamagedError, WriteError
+from ewval.core.errors import DataError, WriteError
 from ewval.core.forest.boosting import Forest
 from ewval.core.storage.arrays import read_arrays, write_arrays
 
@@ -49,5 +49,5 @@ def _read(path: Path, key: str) -> NDArray[np.float64] | None:
     try:
         stored = read_arrays(path)
         return stored["log_odds"] if str(stored["key"]) == key else None
-    except (DamagedError, KeyError):
+    except (DataError, KeyError):
         return None

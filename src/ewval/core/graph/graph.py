@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, UnreadableError
 from ewval.core.graph.contact_image import Brightness, image_evidence, smooth_image
 from ewval.core.graph.contact_shape import Depth, depth_map, locate, shape_evidence
 from ewval.core.graph.contact_windows import WINDOWS, window_evidence
@@ -156,6 +156,7 @@ def load_graph(path: Path) -> SegmentGraph:
     """Read what `save_graph` wrote.
 
     Raises:
+        UnreadableError: It cannot be read.
         DamagedError: It is no graph, or one of another form.
     """
     try:
@@ -174,9 +175,14 @@ def load_graph(path: Path) -> SegmentGraph:
 
 
 def has_graph(path: Path) -> bool:
-    """Whether `path` holds a graph of today's form; of the file only that is read."""
+    """Whether `path` holds a graph of today's form, or something that cannot be read and that nobody may replace.
+
+    Of the file only the form is read.
+    """
     try:
         return int(read_arrays(path, only=("form",))["form"]) == GRAPH_FORM
+    except UnreadableError:
+        return True
     except (DamagedError, KeyError, TypeError, ValueError):
         return False
 

@@ -12,6 +12,7 @@ import orjson
 from ewval.core.errors import DamagedError, MissingError
 from ewval.core.folder import DataFolder
 from ewval.core.storage.files import write_atomically
+from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
 
 Side = Literal["train", "val", "test", "gap"]
@@ -94,7 +95,7 @@ def read_split(folder: DataFolder, *, fold: int | None = None) -> Split:
     """
     path = split_path(folder, fold=fold)
     try:
-        document = parse_json(path.read_bytes())
+        document = parse_json(read_bytes(path))
         if not isinstance(document, dict):
             raise ValueError("not a split")
         sides: dict[str, Any] = {side: _ids(document.get(side, [])) for side in SIDES}

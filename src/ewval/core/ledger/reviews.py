@@ -250,7 +250,15 @@ class ReviewStore:
     def save_ranks(self, model: str, ranks: Sequence[tuple[int, Rank]]) -> None:
         """Keep ranks, so that the next start knows its order at once."""
         rows = [
-            (task, model, rank.priority, rank.doubt, rank.contacts, rank.familiarity, json.dumps(rank.kind))
+            (
+                task,
+                model,
+                rank.priority,
+                rank.doubt,
+                rank.contacts,
+                rank.familiarity,
+                json.dumps(rank.kind, allow_nan=False),
+            )
             for task, rank in ranks
         ]
         with self._translated(), self._connection:
@@ -268,7 +276,7 @@ class ReviewStore:
 
 
 def _row(review: Review) -> tuple[Any, ...]:
-    lists = json.dumps(review.seed), json.dumps(review.segments)
+    lists = _json(review.seed), _json(review.segments)
     rest = review.state, review.begun, review.at, review.seconds
     return (review.task, review.who, review.volume, review.model, *lists, *rest)
 
@@ -276,3 +284,7 @@ def _row(review: Review) -> tuple[Any, ...]:
 def _read(row: Sequence[Any]) -> Review:
     task, who, volume, model, seed, segments, *rest = row
     return Review(task, who, volume, model, tuple(json.loads(seed)), tuple(json.loads(segments)), *rest)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)

@@ -1,12 +1,14 @@
 """The card of a model: all that must be known to use its weights, and what they were made from."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ewval.core.constants import DEFAULT_CONTEXT, DEFAULT_LOOPS, FACTOR
 from ewval.core.errors import DamagedError
+from ewval.core.storage.text import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,15 @@ class ModelCard:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
+        if not all(isinstance(text, str) for text in (self.name, self.arch, self.loss)):
+            raise ValueError("name, arch and loss must be text")
+        if not all(isinstance(value, int) for value in (self.loops, self.factor, self.context)):
+            raise ValueError("loops, factor and context must be whole numbers")
+        if not isinstance(self.config, Mapping) or not isinstance(self.joining, Mapping | None):
+            raise ValueError("config and joining must be objects")
         if not 0 <= self.maybe_threshold <= self.add_threshold <= 1:
             raise ValueError("thresholds must be in [0, 1], maybe not above add")
-        if self.temperature <= 0 or self.loops < 1 or self.factor < 1 or self.context < 0:
+        if not 0 < self.temperature < math.inf or self.loops < 1 or self.factor < 1 or self.context < 0:
             raise ValueError("temperature must be > 0; loops and factor >= 1; context >= 0")
 
     def to_json(self) -> str:
@@ -76,7 +84,8 @@ def parse_card(text: str, *, what: str) -> ModelCard:
     """
     known = {item.name for item in fields(ModelCard)}
     try:
-        return ModelCard(**{key: value for key, value in json.loads(text).items() if key in known})
+        values = parse_json(text.encode(errors="replace"))
+        return ModelCard(**{key: value for key, value in values.items() if key in known})
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(what, f"not a model card: {error}") from error
 

@@ -12,9 +12,12 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, MissingError
+from ewval.core.folder import is_there
 from ewval.core.models.card import ModelCard, parse_card
 from ewval.core.storage.files import write_atomically
+from ewval.core.storage.reading import read_bytes
+from ewval.core.storage.text import to_text
 
 __all__ = ["CARD_KEY", "read_weights", "under", "write_weights"]
 
@@ -36,11 +39,13 @@ def read_weights(path: Path) -> tuple[ModelCard, dict[str, NDArray[Any]]]:
     """Return card and arrays of a .safetensors file.
 
     Raises:
+        MissingError: It is not there.
+        UnreadableError: It, or its card, cannot be read.
         DamagedError: It is no such file, a number in it is none (NaN or infinite), or it is not the one that the card
             beside it belongs to.
     """
     what, blob, beside = f"model {path}", _read(path), path.with_suffix(".json")
-    known = parse_card(_read(beside).decode("utf-8", "replace"), what=f"card {beside}") if beside.is_file() else None
+    known = parse_card(to_text(_read(beside)), what=f"card {beside}") if is_there(beside) else None
     digest = hashlib.sha256(blob).hexdigest()
     if known is not None and known.sha256 not in (None, digest):
         raise DamagedError(what, "its sha256 is not the one on its card")
@@ -61,6 +66,6 @@ def under(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DamagedError(f"model {path}", f"cannot be read: {error.strerror or error}") from error
+        return read_bytes(path, what=f"model {path}")
+    except FileNotFoundError as error:
+        raise MissingError(f"model {path}") from error

@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 
 from ewval.core.constants import FACTOR
-from ewval.core.errors import MissingError, UsageError
+from ewval.core.errors import MissingError, UnreadableError, UsageError
 from ewval.core.models.decider import Decider
 from ewval.core.models.ensemble import Ensemble
 from ewval.core.models.files import read_weights
@@ -91,12 +91,16 @@ def find_model(name: str) -> Path:
 
     Raises:
         MissingError: There is none.
+        UnreadableError: The system does not let us look.
     """
     path = Path(name)
-    if path.is_dir():
-        return _in_run(path)
-    if path.is_file():
-        return path
+    try:
+        if path.is_dir():
+            return _in_run(path)
+        if path.is_file():
+            return path
+    except OSError as error:  # out of reach, or longer than a name may be
+        raise UnreadableError(f"model {name}", error.strerror or str(error)) from error
     named = model_paths()
     if name not in named:
         raise MissingError(f"model {name}", hint=f"name a path or one of: {', '.join(named) or '(none packaged)'}")

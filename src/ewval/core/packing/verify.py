@@ -8,9 +8,10 @@ from functools import partial
 
 from ewval.core.constants import CUBE_EDGE, FACTOR
 from ewval.core.errors import DamagedError
-from ewval.core.folder import DataFolder
+from ewval.core.folder import DataFolder, is_there
 from ewval.core.graph.graph import load_graph
 from ewval.core.progress import SILENT, Progress
+from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
 from ewval.core.volumes.store import PackedStore, packed_volumes, volume_ids
 from ewval.core.workers import Failure, Workers
@@ -55,7 +56,7 @@ def check_volume(folder: DataFolder, volume: int, *, factor: int = FACTOR) -> No
         DamagedError: A file does not hold what it should.
     """
     PackedStore(folder, edge=CUBE_EDGE // factor).check(volume)
-    if folder.graph(volume).is_file():
+    if is_there(folder.graph(volume)):
         load_graph(folder.graph(volume))
 
 
@@ -97,6 +98,6 @@ def _index(folder: DataFolder) -> dict[int, int]:
     if not folder.task_vol.is_file():
         return {}
     try:
-        return {int(task): int(volume) for task, volume in parse_json(folder.task_vol.read_bytes()).items()}
+        return {int(task): int(volume) for task, volume in parse_json(read_bytes(folder.task_vol)).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(str(folder.task_vol), f"it does not map task ids to volume ids: {error}") from error

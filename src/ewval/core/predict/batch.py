@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ewval.core.constants import ELSEWHERE_CONFIDENCE, SEED_CONFIDENCE
-from ewval.core.errors import EwvalError, MissingError
+from ewval.core.errors import DataError, EwvalError, MissingError
 from ewval.core.fetch.on_disk import by_volume
 from ewval.core.models.decider import Decider
 from ewval.core.predict.answers import Answer, judge
-from ewval.core.predict.prediction import TaskPrediction, predict_questions
+from ewval.core.predict.prediction import TaskPrediction, check_numbers, predict_questions
 from ewval.core.segments.decision import Looks, Question, ask
 from ewval.core.segments.views import VOLUMES_KEPT, GraphView, VolumeSource, VolumeView
 from ewval.core.tasks.samples import Sample, SampleBuilder
@@ -83,10 +83,21 @@ class Answerer:
             return Failed(task, error)
 
     def _decide(self, questions: Sequence[Question]) -> Iterator[Outcome]:
-        found = predict_questions(self.decider, questions, sources=self.source, looks=self.looks)
-        yield from (self._judged(prediction) for prediction in found)
+        try:
+            found = predict_questions(self.decider, questions, sources=self.source, looks=self.looks)
+        except DataError as error:
+            if len(questions) == 1:
+                yield Failed(questions[0].sample.task, error)
+            else:  # one of them hinders the others
+                yield from (outcome for question in questions for outcome in self._decide([question]))
+        else:
+            yield from (self._judged(prediction) for prediction in found)
 
-    def _judged(self, prediction: TaskPrediction) -> Answer:
+    def _judged(self, prediction: TaskPrediction) -> Outcome:
+        try:
+            check_numbers(prediction)
+        except DataError as error:
+            return Failed(prediction.task, error)
         row = self.table.row(prediction.task)
         consensus = self.table.aggregate(row).tolist() if self.table.has_aggregate(row) else None
         return judge(prediction, consensus=consensus)

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
-from ewval.core.errors import DamagedError, UsageError
+from ewval.core.errors import DamagedError, DataError, UsageError
 from ewval.core.predict.answers import Answer, to_document
 from ewval.core.show.nrrd import encode_nrrd
 from ewval.core.show.slices import Overlay, centre_of, draw_slices
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.storage.files import replacing, write_atomically
+from ewval.core.storage.reading import read_bytes
+from ewval.core.storage.text import parse_json
 from ewval.core.volumes.voxels import mask_of
 
 CODES = {"seed": 1, "add": 2, "maybe": 3, "doubted": 4}
@@ -47,11 +49,11 @@ class AnswerFolder:
     def __init__(self, root: Path, *, made_with: Mapping[str, Any], pictures: bool = True) -> None:
         self.root, self.pictures = root, pictures
         path = root / "run.json"
-        wanted = json.loads(json.dumps(dict(made_with)))
+        wanted = json.loads(json.dumps(dict(made_with), allow_nan=False))
         if path.is_file() and (found := _read_json(path)) != wanted:
             changed = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key])) or "options"
             raise UsageError(f"{root} holds answers made with another {changed}; choose another folder or delete it")
-        write_atomically(path, json.dumps(wanted, indent=2).encode() + b"\n")
+        write_atomically(path, json.dumps(wanted, indent=2, allow_nan=False).encode() + b"\n")
 
     @classmethod
     def of_other_process(cls, root: Path, *, pictures: bool) -> "AnswerFolder":
@@ -61,8 +63,12 @@ class AnswerFolder:
         return folder
 
     def is_finished(self, task: int) -> bool:
-        """Whether all files of `task` are there."""
-        return self._answer_path(task).is_file()
+        """Whether all files of `task` are there; an answer that cannot be read is to be found anew."""
+        try:
+            self.document(task)
+        except DataError:
+            return False
+        return True
 
     def document(self, task: int) -> dict[str, Any]:
         """Return the saved answer of a finished task.
@@ -116,7 +122,9 @@ class AnswerFolder:
 
     def save_document(self, answer: Answer) -> None:
         """Save the answer alone; the task then is finished."""
-        write_atomically(self._answer_path(answer.task), json.dumps(to_document(answer)).encode() + b"\n")
+        write_atomically(
+            self._answer_path(answer.task), json.dumps(to_document(answer), allow_nan=False).encode() + b"\n"
+        )
 
     def finish(self, tasks: Iterable[int], *, failed: Mapping[int, str]) -> None:
         """Write what a run has come to: all answers as JSON lines, and the failures as ids to try again.
@@ -125,8 +133,9 @@ class AnswerFolder:
             tasks: In the order that was asked for.
             failed: Reasons by task.
         """
-        with replacing(self.root / "predictions.jsonl") as path, path.open("w") as lines:
-            lines.writelines(json.dumps(self.document(task)) + "\n" for task in tasks if self.is_finished(task))
+        with replacing(self.root / "predictions.jsonl") as path, path.open("w", encoding="ascii") as lines:
+            documents = (self.document(task) for task in tasks if self.is_finished(task))
+            lines.writelines(json.dumps(document, allow_nan=False) + "\n" for document in documents)
         failures = "".join(f"{task}  # {' '.join(reason.split())}\n" for task, reason in failed.items())
         if failures:
             write_atomically(self.root / "failed.txt", failures.encode())
@@ -194,8 +203,8 @@ def _legend(task: int) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content = parse_json(read_bytes(path))
+    except (FileNotFoundError, ValueError) as error:
         raise DamagedError(str(path), f"not JSON: {error}") from error
     if not isinstance(content, dict):
         raise DamagedError(str(path), "it holds no JSON object")

@@ -7,13 +7,14 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.errors import DamagedError
 from ewval.core.models.decider import Decider
 from ewval.core.segments.decision import AS_CARDS_SAY, Decision, Looks, Question, ask
 from ewval.core.segments.verdicts import SegmentScore, SegmentTable, Thresholds, review_priority
 from ewval.core.segments.views import Resolution, ViewSource
 from ewval.core.tasks.samples import Sample
 
-__all__ = ["SeedLookup", "TaskPrediction", "predict_questions", "predict_samples"]
+__all__ = ["SeedLookup", "TaskPrediction", "check_numbers", "predict_questions", "predict_samples"]
 
 SeedLookup = Callable[[int], Iterable[int]]
 """From a task to its seed segments."""
@@ -115,7 +116,7 @@ def predict_samples(
         looks: How networks look.
 
     Raises:
-        DamagedError: A segmentation in `raw/` does not hold what it should.
+        DamagedError: A segmentation in `raw/` does not hold what it should, or the model computes no numbers.
     """
     stream = iter(samples)
     while group := list(islice(stream, looks.batch_size)):
@@ -127,13 +128,13 @@ def predict_samples(
             )
             for sample in group
         ]
-        yield from predict_questions(decider, questions, sources=sources, looks=looks)
+        yield from map(check_numbers, predict_questions(decider, questions, sources=sources, looks=looks))
 
 
 def predict_questions(
     decider: Decider, questions: Sequence[Question], *, sources: ViewSource, looks: Looks
 ) -> list[TaskPrediction]:
-    """Return the answer to each question, in order."""
+    """Return the answer to each question, in order; `check_numbers` of each is up to the caller."""
     decisions = decider.decide(questions, sources=sources, looks=looks)
     loops = None if decider.loops is None else looks.loops or decider.loops
     return [
@@ -148,6 +149,19 @@ def predict_questions(
         )
         for question, decision in zip(questions, decisions, strict=True)
     ]
+
+
+def check_numbers(prediction: TaskPrediction) -> TaskPrediction:
+    """Return `prediction` if it is made of numbers.
+
+    Raises:
+        DamagedError: The model computed NaN or infinity, which no comparison with a threshold would show.
+    """
+    decision = prediction.decision
+    said = (decision.probability, decision.sigma, decision.table.probability, decision.table.spread)
+    if not all(np.isfinite(array).all() for array in said):
+        raise DamagedError(f"model {prediction.model}", f"what it says of task {prediction.task} is no number (NaN)")
+    return prediction
 
 
 def _seed_shown(sample: Sample) -> list[int]:

@@ -113,7 +113,7 @@ class PredictRun:
 
     def picture(self, volume: int) -> VolumePicture:
         """Return a volume at the best resolution at hand."""
-        image, labels = self.source.image(volume), self.source.labels(volume)
+        image, labels = self.source.to_draw(volume)
         return VolumePicture(
             image=self.store.image(volume) if image is None else image,
             labels=self.store.segmentation(volume) if labels is None else labels,

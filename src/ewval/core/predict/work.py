@@ -94,11 +94,9 @@ class Work:
         if not folder.pictures:
             folder.save_document(answer)
             return
+        image, labels = self.source.to_draw(volume)
         folder.save(
-            answer,
-            packed=(self.store.image(volume), self.store.segmentation(volume)),
-            image=self.source.image(volume),
-            labels=self.source.labels(volume),
+            answer, packed=(self.store.image(volume), self.store.segmentation(volume)), image=image, labels=labels
         )
 
 

@@ -65,7 +65,8 @@ class ForestAsker:
     def __init__(self, decider: ForestDecider) -> None:
         card = decider.card
         self.name, self.thresholds = decider.name, Thresholds(card.add_threshold, card.maybe_threshold)
-        self.identity = hashlib.sha256(json.dumps(decider.identity, sort_keys=True).encode()).hexdigest()
+        identity = json.dumps(decider.identity, sort_keys=True, allow_nan=False)
+        self.identity = hashlib.sha256(identity.encode()).hexdigest()
         self._head, self._lock = decider.head, threading.Lock()
 
     def ask(self, view: GraphView, seed: Collection[int], *, excluded: Collection[int] = ()) -> Opinion:

@@ -147,7 +147,7 @@ class ReviewServer:
         if found is None:
             raise web.HTTPNotFound
         package, name, kind = found
-        text = (files(package) / name).read_text()
+        text = (files(package) / name).read_text(encoding="utf-8")
         return web.Response(text=text, content_type=kind, headers=HEADERS)
 
     async def _queue(self, _request: web.Request) -> web.StreamResponse:

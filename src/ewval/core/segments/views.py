@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import FACTOR, SEGMENT_ID_COUNT
-from ewval.core.errors import DamagedError, MissingError, WriteError
-from ewval.core.folder import DataFolder
+from ewval.core.errors import DamagedError, DataError, MissingError, WriteError
+from ewval.core.folder import DataFolder, is_there
 from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_graph
 from ewval.core.segments.verdicts import touching_pairs, unpack_pairs
 from ewval.core.storage.cache import BoundedCache
@@ -137,7 +137,7 @@ class VolumeSource:
             return None
         path, judged = self._folder.graph(volume), self._folder.judged(volume)
         with suppress(DamagedError):  # of an older form or cut short: it is measured again
-            if path.is_file():
+            if is_there(path):
                 return GraphView(load_graph(path), "full", 1, judged)
         image, labels = self.image(volume), self.labels(volume)
         if image is None or labels is None:
@@ -154,6 +154,15 @@ class VolumeSource:
     def image(self, volume: int) -> NDArray[np.uint8] | None:
         """Return the full-resolution image, uint8 z y x; None where it is not at hand."""
         return self._read(read_image, volume, kind="image")
+
+    def to_draw(self, volume: int) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint16] | None]:
+        """Return image and labels, None for what cannot be read either: packed ones do for a picture."""
+        image, labels = None, None
+        with suppress(DataError):
+            image = self.image(volume)
+        with suppress(DataError):
+            labels = self.labels(volume)
+        return image, labels
 
     def _read(self, reader: Callable[[Path], T], volume: int, *, kind: str) -> T | None:
         # Pooling, graph and pictures of one volume ask for the same arrays one after another.

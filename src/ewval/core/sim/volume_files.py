@@ -45,7 +45,8 @@ def write_volume_files(
     write_atomically(folder / "segmentation.lzma", packed)
     write_atomically(folder / "segmentation.size", sizes.astype("<u4").tobytes())
     write_atomically(folder / "segmentation.bbox", _boxes(labels).astype("<u2").tobytes())
-    write_atomically(folder / "metadata.json", json.dumps(_metadata(labels, corner, count=len(sizes))).encode())
+    metadata = json.dumps(_metadata(labels, corner, count=len(sizes)), allow_nan=False)
+    write_atomically(folder / "metadata.json", metadata.encode())
 
 
 def _boxes(labels: NDArray[np.uint16]) -> NDArray[np.int64]:

@@ -40,7 +40,7 @@ class WireFolder:
         """Return the JSON array that answers `GET /1.0/cell?dataset=<dataset>`."""
         listings = (root / "api" / "1.0" / "cell.json" for root in self.roots)
         rows = [row for path in listings if path.is_file() for row in json.loads(path.read_bytes()).get(dataset, [])]
-        return json.dumps(rows).encode()
+        return json.dumps(rows, allow_nan=False).encode()
 
     def file(self, path: str) -> bytes | None:
         """Return a file of the bucket, None where there is none."""

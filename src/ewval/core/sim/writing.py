@@ -52,8 +52,9 @@ def write_world(world: World, folder: Path, *, progress: Progress = SILENT) -> N
 
     side_by_side(write, world.volumes)
     for path, content in _replies(world):
-        write_atomically(folder / "api" / "1.0" / path, json.dumps(content).encode())
-    write_atomically(folder / TRUTH, json.dumps({str(task.id): _truth(task) for task in world.tasks}).encode())
+        write_atomically(folder / "api" / "1.0" / path, json.dumps(content, allow_nan=False).encode())
+    truths = {str(task.id): _truth(task) for task in world.tasks}
+    write_atomically(folder / TRUTH, json.dumps(truths, allow_nan=False).encode())
     write_atomically(folder / REGISTRY, _registry(world).encode())
 
 

@@ -1,7 +1,9 @@
 """Named arrays in one file (.npz), whole or not there, and never more than arrays: nothing in it is executed."""
 
+import errno
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -9,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, UnreadableError
 from ewval.core.storage.files import replacing
 
 __all__ = ["read_arrays", "write_arrays"]
@@ -26,6 +28,17 @@ def write_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> Non
         save(file, **arrays)
 
 
+@contextmanager
+def _as_told(path: Path) -> Iterator[None]:
+    """Let the system's own errors pass as such; numpy and zipfile raise others of their type over damage."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (None, errno.ENOENT, errno.EINVAL):
+            raise
+        raise UnreadableError(str(path), error.strerror or str(error)) from error
+
+
 def read_arrays(path: Path, *, only: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """Return what `write_arrays` wrote.
 
@@ -34,10 +47,11 @@ def read_arrays(path: Path, *, only: Collection[str] | None = None) -> dict[str,
         only: Names of those that are wanted, None for all.
 
     Raises:
-        DamagedError: It is not there, cannot be read, or is something else.
+        UnreadableError: It is there and cannot be read.
+        DamagedError: It is not there, or is something else.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with _as_told(path), path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in (stored.files if only is None else only)}
     except UNREADABLE as error:
         raise DamagedError(str(path), f"not a file of arrays: {error}") from error

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ewval.core.storage.files import replacing
+from ewval.core.storage.reading import reading
 
 MAGIC = b"ewval columns 1\n"
 ALIGNMENT = 64
@@ -43,7 +44,7 @@ def _header(arrays: Columns, *, stamp: object) -> bytes:
         position += -position % ALIGNMENT
         places[name] = {"dtype": array.dtype.str, "shape": array.shape, "at": position}
         position += array.nbytes
-    line = json.dumps({"stamp": stamp, "bytes": position, "columns": places}).encode()
+    line = json.dumps({"stamp": stamp, "bytes": position, "columns": places}, allow_nan=False).encode()
     # Padded, so that the first array is aligned in the file too; JSON ignores the blanks.
     return MAGIC + line + b" " * (-(len(MAGIC) + len(line) + 1) % ALIGNMENT) + b"\n"
 
@@ -83,7 +84,7 @@ def file_stamp(path: Path) -> list[int] | None:
     """
     try:
         status = path.stat()
-        with path.open("rb") as stream:
+        with reading(path), path.open("rb") as stream:
             ends = stream.read(STAMP_BYTES)
             stream.seek(max(0, status.st_size - STAMP_BYTES))
             ends += stream.read(STAMP_BYTES)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import orjson
 
 from ewval.core.errors import DamagedError, MissingError
+from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
 
 Parsed = TypeVar("Parsed")
@@ -25,10 +26,11 @@ def map_blocks(path: Path, parse: Callable[[dict[str, Any]], Parsed], *, entry_e
 
     Raises:
         MissingError: The file is not there.
+        UnreadableError: It cannot be read.
         DamagedError: It holds no JSON object.
     """
     try:
-        content = path.read_bytes().strip()
+        content = read_bytes(path).strip()
     except FileNotFoundError as error:
         raise MissingError(str(path), hint="`ewval index` makes it") from error
     try:

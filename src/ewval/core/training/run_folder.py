@@ -12,6 +12,8 @@ import numpy as np
 
 from ewval.core.errors import DamagedError, UsageError
 from ewval.core.storage.files import write_atomically, writing
+from ewval.core.storage.reading import read_bytes
+from ewval.core.storage.text import parse_json, read_text
 from ewval.core.version import __version__
 
 FREE_TO_CHANGE = frozenset({"epochs", "steps", "device", "workers", "patience", "parts", "recompute", "tensorboard"})
@@ -83,7 +85,7 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
         DamagedError: It is not a JSON object.
     """
     try:
-        document = json.loads(folder.config.read_text())
+        document = parse_json(read_bytes(folder.config))
     except ValueError as error:
         raise DamagedError(str(folder.config), f"not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -94,7 +96,7 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
 def check_same_run(folder: RunFolder, options: Mapping[str, Any]) -> None:
     """Raise UsageError where the run was begun with other options than `options`, apart from how long and where."""
     before = read_config(folder)
-    wanted = json.loads(json.dumps(dict(options)))
+    wanted = json.loads(json.dumps(dict(options), allow_nan=False))
     changed = sorted(
         key for key in wanted if key not in FREE_TO_CHANGE and key in before and before[key] != wanted[key]
     )
@@ -114,7 +116,7 @@ class MetricsLog:
         if path.exists():
             write_atomically(path, "".join(_line(line) for line in kept).encode())
         with writing(path):
-            self._stream = path.open("a")
+            self._stream = path.open("a", encoding="utf-8")
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Append one line."""
@@ -133,7 +135,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text().splitlines():
+    for text in read_text(path).splitlines():
         try:
             line = json.loads(text)
         except ValueError:

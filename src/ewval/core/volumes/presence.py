@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.errors import DamagedError, WriteError
+from ewval.core.errors import DamagedError, UnreadableError, WriteError
 from ewval.core.folder import DataFolder
 from ewval.core.progress import Progress
 from ewval.core.storage.columns import Columns, map_columns, write_columns
@@ -27,7 +27,8 @@ VOLUMES_A_CHUNK = 512
 
 Int64s = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.uint16]
-Found = Labels | DamagedError | None
+Problem = DamagedError | UnreadableError
+Found = Labels | Problem | None
 """The ids in a volume, ascending, 0 left out; what is wrong with it; None where it is not packed."""
 
 
@@ -51,7 +52,7 @@ class Presence:
     def damaged(self) -> dict[int, str]:
         """Return what is wrong, by volume."""
         pairs = zip(self.volumes.tolist(), self.found, strict=True)
-        return {volume: str(found) for volume, found in pairs if isinstance(found, DamagedError)}
+        return {volume: str(found) for volume, found in pairs if isinstance(found, Problem)}
 
     def shows_seed(self, volume: Int64s, seeds: Ragged) -> npt.NDArray[np.bool_]:
         """Return which tasks have a segment of their seed in their packed volume, bool [tasks]."""
@@ -103,7 +104,7 @@ def _file_stamp(folder: DataFolder, volume: int) -> tuple[int, int]:
     try:
         status = folder.segmentation(volume).stat()
         folder.image(volume).stat()
-    except FileNotFoundError:
+    except OSError:  # not there, or out of reach
         return (0, 0)
     return status.st_size, status.st_mtime_ns
 
@@ -114,7 +115,7 @@ def _look(folder: DataFolder, volume: int) -> Found:
         return None
     try:
         labels = store.segmentation(volume)
-    except DamagedError as error:
+    except (DamagedError, UnreadableError) as error:
         return error
     counts = np.bincount(labels.ravel(), minlength=SEGMENT_ID_COUNT)
     counts[0] = 0

@@ -16,6 +16,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from ewval.core.constants import CUBE_EDGE
 from ewval.core.errors import DamagedError, MissingError, UnsupportedError
 from ewval.core.eyewire.records import Bounds
+from ewval.core.folder import is_there
+from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
 from ewval.core.volumes.codec import decode_labels
 
@@ -46,7 +48,7 @@ def read_metadata(folder: Path) -> VolumeMetadata:
         UnsupportedError: The volume is not a 256^3 cube of 8-bit image and integer ids.
     """
     path = folder / "metadata.json"
-    if not path.is_file():
+    if not is_there(path):
         return VolumeMetadata()
     try:
         document = parse_json(_read(path, limit=METADATA_BYTES_LIMIT))
@@ -63,6 +65,7 @@ def read_image(folder: Path) -> NDArray[np.uint8]:
 
     Raises:
         MissingError: A slice is not there.
+        UnreadableError: A slice cannot be read.
         DamagedError: A slice is not a whole JPEG.
         UnsupportedError: A slice is not 256 x 256 grey.
     """
@@ -113,6 +116,7 @@ def read_segmentation(folder: Path) -> NDArray[np.uint16]:
 
     Raises:
         MissingError: The file is not there.
+        UnreadableError: It cannot be read.
         DamagedError: It does not hold what it should.
         UnsupportedError: The volume is no 256^3 cube, or an id does not fit uint16.
     """
@@ -125,8 +129,7 @@ def read_segmentation(folder: Path) -> NDArray[np.uint16]:
 
 def _read(path: Path, *, limit: int) -> bytes:
     try:
-        with path.open("rb") as stream:
-            blob = stream.read(limit + 1)
+        blob = read_bytes(path, limit=limit + 1)
     except FileNotFoundError as error:
         raise MissingError(str(path), hint="`ewval fetch` downloads it") from error
     if len(blob) > limit:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ewval.core.constants import CUBE_EDGE, PACKED_EDGE
-from ewval.core.errors import DamagedError, MissingError
+from ewval.core.errors import DamagedError, DataError, MissingError
 from ewval.core.folder import DataFolder
 from ewval.core.storage.cache import BoundedCache
+from ewval.core.storage.reading import read_bytes
 from ewval.core.volumes.codec import decode
 from ewval.core.volumes.downsample import FACTORS
 
@@ -36,6 +37,7 @@ class PackedStore:
 
         Raises:
             MissingError: The volume is not packed.
+            UnreadableError: The file cannot be read.
             DamagedError: The file does not hold what it should.
         """
         return cast(NDArray[np.uint8], self._read(self._folder.image(volume), np.uint8, volume=volume))
@@ -45,6 +47,7 @@ class PackedStore:
 
         Raises:
             MissingError: The volume is not packed.
+            UnreadableError: The file cannot be read.
             DamagedError: The file does not hold what it should.
         """
         return cast(NDArray[np.uint16], self._read(self._folder.segmentation(volume), np.uint16, volume=volume))
@@ -54,6 +57,7 @@ class PackedStore:
 
         Raises:
             MissingError: The volume is not packed.
+            UnreadableError: The file cannot be read.
             DamagedError: A file does not hold what it should.
         """
         self.image(volume)
@@ -64,7 +68,7 @@ class PackedStore:
 
     def _decode(self, path: Path, dtype: DTypeLike, *, volume: int) -> NDArray[np.generic]:
         try:
-            blob = path.read_bytes()
+            blob = read_bytes(path)
         except FileNotFoundError as error:
             raise MissingError(f"packed volume {volume}", hint="`ewval pack` makes it") from error
         return decode(blob, shape=(self._edge,) * 3, dtype=dtype, what=str(path))
@@ -83,12 +87,12 @@ def volume_ids(parent: Path) -> list[int]:
 
 
 def packed_edge(folder: DataFolder, volume: int) -> int | None:
-    """Return the voxels along each edge of a packed volume, None where its image is damaged or not there."""
+    """Return the voxels along each edge of a packed volume, None where its image is no good or not there."""
     for factor in FACTORS:
         try:
             return len(PackedStore(folder, edge=CUBE_EDGE // factor).image(volume))
         except DamagedError:
             continue
-        except MissingError:
+        except DataError:
             return None
     return None
