@@ -236,16 +236,8 @@ def test_no_picture_costs_a_result(run: Run, data: Path, tasks: list[int], tmp_p
 
 def as_user(number: int, group: int = GROUP) -> tuple[object, ...]:
     """Return what runs a command as another user, who may read all and write what is his; skip where that cannot be."""
-    command = ("setpriv", "--reuid", number, "--regid", group, "--clear-groups", "--no-new-privs")
-    keep = (
-        "--inh-caps",
-        "+dac_read_search",
-        "--ambient-caps",
-        "+dac_read_search",
-        "--bounding-set",
-        "+dac_read_search",
-    )
-    words = [*map(str, command), *keep]
+    command = ("setpriv", "--reuid", number, "--regid", group, "--clear-groups")
+    words = [*map(str, command), "--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     if os.getuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root, to be somebody else")
     if subprocess.run([*words, sys.executable, "-c", ""], capture_output=True, check=False).returncode:
