@@ -7,6 +7,7 @@ The server runs in a process of its own, so that its clock and its work are its 
 
 import http.client
 import json
+import logging
 import lzma
 import multiprocessing
 import os
@@ -153,6 +154,28 @@ def busiest_second(times: list[float]) -> int:
     return most
 
 
+@contextmanager
+def sent_to(host: str) -> Iterator[list[float]]:
+    """Yield the times at which requests to `host` leave this process, as they do."""
+    times: list[float] = []
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith(f"GET {host}"):
+                times.append(time.monotonic())
+
+    log, watch = logging.getLogger("ewval.core.eyewire.host"), Watch()
+    log.addHandler(watch)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    try:
+        yield times
+    finally:
+        log.removeHandler(watch)
+        log.setLevel(logging.NOTSET)
+        log.propagate = True
+
+
 def bucket_times(served: Served) -> list[float]:
     return sorted(at_s for at_s, host, _ in served.requests() if host == "bucket")
 
@@ -197,7 +220,8 @@ def measure_faults(place: Path) -> None:
     write_world(place / "wire", volumes)
     with serving(place / "wire", faults=FAULTS) as served:
         began = time.monotonic()
-        summary = fetch(request_for(served, place / "ours", volumes))
+        with sent_to(served.bucket) as sent:
+            summary = fetch(request_for(served, place / "ours", volumes))
         ours_s = time.monotonic() - began
         ours_busy = busiest_second(bucket_times(served))
         began = time.monotonic()
@@ -212,6 +236,8 @@ def measure_faults(place: Path) -> None:
             ("files reported as failed", str(len(summary.failed)), str(lost)),
             ("files lost or not byte-identical", str(wrong), str(plain_wrong)),
             ("busiest second, of the rate", f"{ours_busy / RATE:.1%}", f"{plain_busy / RATE:.1%}"),
+            ("the same, seen by the client", f"{busiest_second(sent) / RATE:.1%}", ""),
+            ("requests, seen by the client", str(len(sent)), ""),
             ("seconds", f"{ours_s:.1f}", f"{plain_s:.1f}"),
         ],
     )
