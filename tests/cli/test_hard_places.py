@@ -226,10 +226,9 @@ def test_eval_draws_whatever_backend_a_notebook_asks_for(
     assert list((tmp_path / "out" / "plots").glob("*.png"))
 
 
-@pytest.mark.parametrize("backend", ["nonsense", "module://a_notebook.that_is_not_here"])
-def test_train_draws_whatever_backend_a_notebook_asks_for(run: Run, data: Path, tmp_path: Path, backend: str) -> None:
+def test_train_draws_whatever_backend_a_notebook_asks_for(run: Run, data: Path, tmp_path: Path) -> None:
     words = ("train", "--data", data, "--run", tmp_path / "run", "--arch", "lwunet", "--steps", 1, "--device", "cpu")
-    done = run(*words, "--init", "none", env={"MPLBACKEND": backend})
+    done = run(*words, "--init", "none", env={"MPLBACKEND": "nonsense"})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "progress.png").is_file()
     assert (tmp_path / "run" / "model.safetensors").is_file()
