@@ -216,7 +216,7 @@ def test_a_full_disk_is_named_with_what_to_free(
 # --- pictures ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", ["nonsense", "module://a_notebook.that_is_not_here"])
+@pytest.mark.parametrize("backend", ["nonsense"])
 def test_eval_draws_whatever_backend_a_notebook_asks_for(
     run: Run, data: Path, tasks: list[int], tmp_path: Path, backend: str
 ) -> None:
