@@ -8,10 +8,9 @@ import platformdirs
 import pytest
 import torch
 
-from ewval.core.errors import DamagedError, DeviceError, MissingError, UsageError
+from ewval.core.errors import DamagedError, MissingError, UsageError
 from ewval.core.models.card import ModelCard, parse_card
 from ewval.core.models.registry import load_decider
-from ewval.nn.devices import pick_device
 from ewval.nn.networks.architectures import build_network, network_config
 from ewval.nn.networks.lwunet import LWUNet
 from ewval.nn.weights import Model, load_network, save_network
@@ -161,31 +160,3 @@ def test_a_card_from_a_later_version_may_say_more() -> None:
     card = ModelCard(name="a", arch="lwunet", data={"tasks": 3})
     later = json.loads(card.to_json()) | {"invented_later": 1}
     assert parse_card(json.dumps(later), what="card") == card
-
-
-def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(UsageError, match="device 'gpu' is none of auto, cpu, cuda, cuda:N"):
-        pick_device("gpu")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_said_so() -> None:
-    with pytest.raises(DeviceError, match=r"device cuda:0 is not available: (this torch is built|no GPU)"):
-        pick_device("cuda:0")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_gpu_beyond_the_last_is_said_so() -> None:
-    with pytest.raises(DeviceError, match="device cuda:99 is not available: there are"):
-        pick_device("cuda:99")
-
-
-def test_an_unknown_architecture_or_odd_values_are_refused() -> None:
-    with pytest.raises(UsageError, match="there is no architecture 'unet': one of lwunet"):
-        build_network("unet")
-    with pytest.raises(UsageError, match="lwunet cannot be built so: context must be >= 0"):
-        build_network("lwunet", {"context": -1})
-    with pytest.raises(UsageError, match="lwunet cannot be built so"):
-        build_network("lwunet", {"depth": 3})

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ewval.cli import options
-from ewval.cli.answers import Form, Presenter
 from ewval.cli.output import message, open_output
 from ewval.cli.progress import progress_bars
-from ewval.cli.viewing import check_viewer, show_in_viewer
+from ewval.cli.show.answers import Form, Presenter
+from ewval.cli.show.viewing import check_viewer, show_in_viewer
 from ewval.core.constants import ENV_MODEL
 from ewval.core.errors import EwvalError, UsageError
 from ewval.core.eyewire.credentials import read_token

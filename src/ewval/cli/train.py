@@ -1,22 +1,22 @@
 """`ewval train`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ewval.cli import options
-from ewval.cli._training import graph_document, graph_text
 from ewval.cli.output import Output, open_output
 from ewval.cli.progress import progress_bar, progress_bars
+from ewval.cli.show.training import graph_text, network_document, network_text
 from ewval.core.constants import DEFAULT_DATA, ENV_DATA
 from ewval.core.errors import SettingError
 
 if TYPE_CHECKING:
     from ewval.core.training.run import GraphRunRequest
     from ewval.nn.training.recipe import NetworkRecipe
-    from ewval.nn.training.run import RunRequest, RunSummary
+    from ewval.nn.training.run import RunRequest
 
 INTERRUPTED = 130
 DEFAULT_ARCH = "graph"
@@ -173,7 +173,9 @@ def _train_network(out: Output, chosen: Chosen, network: NetworkOptions) -> None
     with progress_bar("train", quiet=out.quiet) as progress:
         summary = train_run(request, progress=progress)
     if summary.is_reporter:
-        out.result(_document(summary), text=_text(summary), ids=[summary.model] if summary.model.exists() else [])
+        out.result(
+            network_document(summary), text=network_text(summary), ids=[summary.model] if summary.model.exists() else []
+        )
     if summary.fit.why == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
@@ -219,27 +221,3 @@ def _run_folder(path: Path) -> Path:
     if path.exists() and not path.is_dir():
         raise SettingError(f"{path} is not a folder", setting="run")
     return path
-
-
-def _document(summary: "RunSummary") -> dict[str, Any]:
-    return {
-        **asdict(summary.fit),
-        "model": str(summary.model),
-        "tasks": summary.tasks,
-        "validation_tasks": summary.validation_tasks,
-    }
-
-
-def _text(summary: "RunSummary") -> str:
-    fit = summary.fit
-    how = {
-        "done": "trained",
-        "early": "stopped early, no further gain",
-        "interrupted": "interrupted; the same command resumes",
-        "nothing": "nothing to do, the run is finished",
-    }[fit.why]
-    best = "" if fit.best_loss is None else f", lowest loss {fit.best_loss:.4f}"
-    quality = "" if fit.seedless_iou is None else f", validation IoU without the seed {fit.seedless_iou:.3f}"
-    return f"{how}: {fit.steps} steps, {fit.epochs} epochs{best}{quality}\n" + (
-        f"model: {summary.model}" if summary.model.exists() else "no model yet: no epoch is finished"
-    )

@@ -18,7 +18,6 @@ from ewval.core.evaluation.panel import load_models, make_panel
 from ewval.core.evaluation.parts import PartFolder
 from ewval.core.evaluation.report.plots import PlotSet
 from ewval.core.evaluation.report.report import build_report
-from ewval.core.evaluation.request import parse_loops, parse_side
 from ewval.core.evaluation.run import EvalRequest, evaluate, score_parts
 from ewval.core.evaluation.scoring import COLUMNS, Question, Truth
 from ewval.core.folder import DataFolder
@@ -198,38 +197,6 @@ def test_a_question_never_holds_its_answer(bar_folder):
     question, truth = tasks.question(4001)
     assert question.sample.target is None
     assert isinstance(truth, Truth)
-
-
-@pytest.mark.parametrize("text", ["", "x", "4,", "-1", "1.5", "4 1"])
-def test_loops_that_are_no_numbers_are_refused(text):
-    with pytest.raises(UsageError, match="is not a list of whole numbers, such as 4,1"):
-        parse_loops(text)
-
-
-def test_results_never_go_into_a_file(bar_folder, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(UsageError, match="file is not a folder"):
-        EvalRequest(bar_folder, tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"loops": (0,)}, "loops wants whole numbers from 1 to 64"),
-        ({"loops": (99,)}, "loops wants whole numbers from 1 to 64"),
-        ({"loops": (4, 4)}, "loops names a number twice"),
-        ({"limit": 0}, "limit 0 leaves no task"),
-    ],
-)
-def test_requests_that_make_no_sense_are_refused(bar_folder, options, message):
-    with pytest.raises(UsageError, match=message):
-        EvalRequest(bar_folder, **options)
-
-
-def test_sides_that_do_not_exist_are_refused():
-    assert parse_side("val") == "val"
-    with pytest.raises(UsageError, match="side 'exam' is none of test, val, train, all"):
-        parse_side("exam")
 
 
 def test_all_sides_stand_in_one_file(bar_folder):

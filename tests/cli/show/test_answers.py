@@ -2,8 +2,8 @@
 
 import pytest
 
-from ewval.cli.answers import Presenter
 from ewval.cli.output import open_output
+from ewval.cli.show.answers import Presenter
 
 DOCUMENT = {
     "task": 1, "cell": 2, "volume": 3, "seed": [4], "consensus": None, "add": [5], "maybe": [], "remove": [],

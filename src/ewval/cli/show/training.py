@@ -1,13 +1,15 @@
-"""What `ewval train --arch graph` says of a run."""
+"""What `ewval train` says of a run."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ewval.core.training.run import GraphRunSummary
+    from ewval.nn.training.run import RunSummary
 
 
 def graph_document(summary: "GraphRunSummary") -> dict[str, Any]:
-    """Return the JSON document of a run."""
+    """Return the JSON document of a run of forests."""
     points = () if summary.curve is None else summary.curve.points
     return {
         "why": summary.why,
@@ -22,7 +24,7 @@ def graph_document(summary: "GraphRunSummary") -> dict[str, Any]:
 
 
 def graph_text(summary: "GraphRunSummary") -> str:
-    """Return what a person reads."""
+    """Return what a person reads of a run of forests."""
     from ewval.core.training.curve import curve_line
 
     if summary.why == "nothing":
@@ -37,3 +39,29 @@ def graph_text(summary: "GraphRunSummary") -> str:
         f"model: {summary.model}",
     ]
     return "\n".join(lines)
+
+
+def network_document(summary: "RunSummary") -> dict[str, Any]:
+    """Return the JSON document of a network's run."""
+    return {
+        **asdict(summary.fit),
+        "model": str(summary.model),
+        "tasks": summary.tasks,
+        "validation_tasks": summary.validation_tasks,
+    }
+
+
+def network_text(summary: "RunSummary") -> str:
+    """Return what a person reads of a network's run."""
+    fit = summary.fit
+    how = {
+        "done": "trained",
+        "early": "stopped early, no further gain",
+        "interrupted": "interrupted; the same command resumes",
+        "nothing": "nothing to do, the run is finished",
+    }[fit.why]
+    best = "" if fit.best_loss is None else f", lowest loss {fit.best_loss:.4f}"
+    quality = "" if fit.seedless_iou is None else f", validation IoU without the seed {fit.seedless_iou:.3f}"
+    return f"{how}: {fit.steps} steps, {fit.epochs} epochs{best}{quality}\n" + (
+        f"model: {summary.model}" if summary.model.exists() else "no model yet: no epoch is finished"
+    )
