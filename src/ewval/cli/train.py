@@ -9,7 +9,7 @@ import typer
 from ewval.cli import options
 from ewval.cli.output import Output, open_output
 from ewval.cli.progress import progress_bar, progress_bars
-from ewval.cli.show.training import graph_text, network_document, network_text
+from ewval.cli.show.training import graph_document, graph_text, network_document, network_text
 from ewval.core.constants import DEFAULT_DATA, ENV_DATA
 from ewval.core.errors import SettingError
 
