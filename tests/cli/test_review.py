@@ -187,6 +187,12 @@ async def middle(page, name):
     )
 
 
+async def undo(page, strokes, answered):
+    await page.press("u")
+    await settled_strokes(page, strokes)
+    assert await answer(page) == answered
+
+
 async def find(page, name, *, kind=""):
     """Return a place on a canvas and the segment there, not a given one, as the page says under the pointer."""
     x, y, width, height = await middle(page, name)
@@ -220,21 +226,17 @@ async def walk_until_killed(page, process):
     await page.press(" ")  # by the keyboard
     await settled_strokes(page, 1)
     assert (first in begun) != (first in await answer(page))
+    await undo(page, 2, begun)
 
-    place, chosen = await find(page, "xy")
-    before = chosen in await answer(page)
-    await page.click(*place)
-    await settled_strokes(page, 2)
-    assert (chosen in await answer(page)) != before
+    for strokes, name, kind in ((3, "xy", ""), (5, "solid", "added")):
+        place, chosen = await find(page, name, kind=kind)
+        await page.click(*place)
+        await settled_strokes(page, strokes)
+        assert (chosen in begun) != (chosen in await answer(page))
+        await undo(page, strokes + 1, begun)
 
-    place, chosen = await find(page, "solid", kind="added")
-    await page.click(*place)
-    await settled_strokes(page, 3)
-    assert chosen not in await answer(page)
-
-    await page.press("u")
-    await settled_strokes(page, 4)
-    assert chosen in await answer(page)
+    await page.press("y")
+    await settled_strokes(page, 7)
     kept = await answer(page)
     assert page.complaints == []
     process.kill()
@@ -249,7 +251,7 @@ async def walk_on(page, kept, shots):
     await page.resize(1280, 720)
     await opened(page, 1411645)
     assert await answer(page) == kept
-    assert await page.run("document.body.dataset.strokes") == "4"
+    assert await page.run("document.body.dataset.strokes") == "7"
     await page.press("?")
     await page.until("document.getElementById('keys').open")
     await page.press("Escape")
