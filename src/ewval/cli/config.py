@@ -1,12 +1,11 @@
 """`ewval.toml`: defaults for the options, below the environment and above the built-in ones."""
 
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ewval.core.errors import UsageError
-from ewval.core.storage.text import read_text
+from ewval.core.storage.text import parse_toml, read_text
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -16,10 +15,10 @@ def read_config(path: Path) -> dict[str, Any]:
         UsageError: The file cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(read_text(path))
+        return parse_toml(read_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
 
 

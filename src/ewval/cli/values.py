@@ -57,7 +57,10 @@ def typed(value: Any, kind: Kind, *, key: str) -> Any:
 def _text(value: Any, key: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError(f"ewval.toml: {key} takes text or a number")
-    return str(value)
+    text = str(value)
+    if "\0" in text:
+        raise UsageError(f"ewval.toml: {key} holds a NUL character, which nobody can type")
+    return text
 
 
 def expand_home(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ command line, and the few numbers that a person often changes can be set there o
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ewval.core.errors import MissingError, RecipeError
 from ewval.core.storage.files import write_atomically
-from ewval.core.storage.text import read_text
+from ewval.core.storage.text import parse_toml, read_text
 
 SUFFIX = ".toml"
 _PACKAGED = "recipes"
@@ -52,8 +51,8 @@ def read_recipe(which: str) -> dict[str, Any]:
         RecipeError: The file cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(_text(which))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return parse_toml(_text(which))
+    except (OSError, ValueError) as error:
         raise RecipeError(which, "", str(error)) from error
 
 

@@ -4,6 +4,7 @@ Windows tools write all of these. Whatever text ewval reads goes through this mo
 """
 
 import codecs
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ def parse_json(content: bytes) -> Any:
     except orjson.JSONDecodeError:
         text = to_text(content)
     return orjson.loads(text)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the table in `text`.
+
+    Raises:
+        ValueError: It is not TOML, nested too deeply, or holds a number of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _encoding(content: bytes) -> str:
