@@ -21,7 +21,7 @@ from ewval.core.graph.contact_shape import Depth, depth_map, locate, shape_evide
 from ewval.core.graph.contact_windows import WINDOWS, window_evidence
 from ewval.core.graph.contacts import PAD, Contacts, Padded, find_contacts, pad_labels
 from ewval.core.graph.quantised import pack_columns, quantise, unpack_columns
-from ewval.core.kernels.cube import count_labels, segment_moments, touched_sides
+from ewval.core.kernels.cube import count_labels, relabel, segment_moments, touched_sides
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.volumes.voxels import count_values
 from ewval.core.workers import has_one_thread
@@ -115,7 +115,9 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
     ids = np.flatnonzero(counts)
     table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
     table[ids] = np.arange(1, len(ids) + 1)
-    rows = np.take(table, labels)
+    rows = relabel(labels, table)
+    if rows is None:
+        rows = np.take(table, labels)
     padded, brightness = _at_once(lambda: pad_labels(rows), lambda: smooth_image(image, rows=rows))
     contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded))
     segments, looks = _at_once(

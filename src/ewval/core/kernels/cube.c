@@ -23,6 +23,14 @@ void cube_count(const uint16_t *labels, int64_t voxels, int64_t *counts) {
     }
 }
 
+/* Puts table[label] in place of each label; runs of one label are looked up once. */
+void cube_relabel(const uint16_t *labels, int64_t voxels, const uint16_t *table, uint16_t *rows) {
+    for (int64_t i = 0; i < voxels;) {
+        const uint16_t label = labels[i], row = table[label];
+        while (i < voxels && labels[i] == label) rows[i++] = row;
+    }
+}
+
 /* Copies rows of the segment table into a padded array of zeros, and 0 or `unassigned` into `gap`; lists in `left`, if
  * given, where the latter is. Returns how many these are. */
 int64_t cube_pad(const uint16_t *rows, const Shape *s, uint8_t unassigned, uint16_t *labels, uint8_t *gap, int64_t *left) {

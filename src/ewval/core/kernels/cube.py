@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ewval.core.kernels.library import kernels, place, whole
 
 __all__ = [
-    "close_gaps", "count_labels", "count_sums", "distance_steps", "segment_moments", "smooth", "touched_sides",
+    "close_gaps", "count_labels", "count_sums", "distance_steps", "relabel", "segment_moments", "smooth",
+    "touched_sides",
 ]  # fmt: skip
 
 FAR = 60_000
@@ -27,6 +28,15 @@ def count_labels(labels: NDArray[np.uint16]) -> NDArray[np.int64] | None:
     counts, labels = np.zeros(1 << 16, dtype=np.int64), np.ascontiguousarray(labels)
     library.cube_count(place(labels), whole(labels.size), place(counts))
     return counts
+
+
+def relabel(labels: NDArray[np.uint16], table: NDArray[np.uint16]) -> NDArray[np.uint16] | None:
+    """Return `table[labels]`."""
+    if (library := kernels()) is None:
+        return None
+    labels, rows = np.ascontiguousarray(labels), np.empty(labels.shape, dtype=np.uint16)
+    library.cube_relabel(place(labels), whole(labels.size), place(table), place(rows))
+    return rows
 
 
 def close_gaps(

@@ -1,12 +1,14 @@
 """A prediction beside what the players chose, and the JSON document of both."""
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ewval.core.predict.prediction import TaskPrediction
 from ewval.core.segments.doubts import Doubt, doubts
 from ewval.core.segments.verdicts import DECIMALS, SegmentScore, Verdict, agreement, review_priority
+
+SCORE_FIELDS, DOUBT_FIELDS = (tuple(field.name for field in fields(kind)) for kind in (SegmentScore, Doubt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,20 @@ def to_document(answer: Answer) -> dict[str, Any]:
         "add": list(prediction.add),
         "maybe": list(prediction.maybe),
         "remove": list(answer.remove),
-        "segments": [asdict(score) for score in answer.segments],
+        "segments": [as_fields(score, SCORE_FIELDS) for score in answer.segments],
         "agreement": answer.agreement,
         "review_priority": answer.review_priority,
         "familiarity": None if prediction.familiarity is None else round(prediction.familiarity, DECIMALS),
         "missing": list(answer.missing),
-        "doubts": [asdict(doubt) for doubt in answer.doubts],
+        "doubts": [as_fields(doubt, DOUBT_FIELDS) for doubt in answer.doubts],
         "unscored": list(answer.unscored),
         "resolution": prediction.resolution,
     }
+
+
+def as_fields(value: object, names: Sequence[str]) -> dict[str, Any]:
+    """Return fields of a dataclass that hold plain values, which `dataclasses.asdict` would copy one by one."""
+    return {name: getattr(value, name) for name in names}
 
 
 def _with_consensus(prediction: TaskPrediction, trace: Collection[int]) -> tuple[SegmentScore, ...]:

@@ -118,13 +118,11 @@ class AnswerFolder:
         write_atomically(folder / "segments.nrrd", blob)
         with replacing(folder / "slices.png") as path:
             picture(answer, image=packed[0] if image is None else image, labels=full).save(path, format="PNG")
-        self.save_document(answer)
+        self.save_document(answer.task, to_document(answer))
 
-    def save_document(self, answer: Answer) -> None:
-        """Save the answer alone; the task then is finished."""
-        write_atomically(
-            self._answer_path(answer.task), json.dumps(to_document(answer), allow_nan=False).encode() + b"\n"
-        )
+    def save_document(self, task: int, document: Mapping[str, Any]) -> None:
+        """Save an answer alone; the task then is finished."""
+        write_atomically(self._answer_path(task), json.dumps(document, allow_nan=False).encode() + b"\n")
 
     def finish(self, tasks: Iterable[int], *, failed: Mapping[int, str]) -> None:
         """Write what a run has come to: all answers as JSON lines, and the failures as ids to try again.

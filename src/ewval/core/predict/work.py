@@ -85,18 +85,20 @@ class Work:
             yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
 
     def _kept(self, answer: Answer) -> Found:
-        if self._saved is not None:
+        document = to_document(answer)
+        if self._saved is not None and self._saved.pictures:
             self._save(answer, self._saved)
-        return Found(answer.task, to_document(answer), answer)
+        elif self._saved is not None:
+            self._saved.save_document(answer.task, document)
+        return Found(answer.task, document, answer)
 
     def _save(self, answer: Answer, folder: AnswerFolder) -> None:
         volume = answer.prediction.volume
-        if not folder.pictures:
-            folder.save_document(answer)
-            return
-        image, labels = self.source.to_draw(volume)
         folder.save(
-            answer, packed=(self.store.image(volume), self.store.segmentation(volume)), image=image, labels=labels
+            answer,
+            packed=(self.store.image(volume), self.store.segmentation(volume)),
+            image=self.source.image(volume),
+            labels=self.source.labels(volume),
         )
 
 

@@ -11,7 +11,6 @@ from ewval.core.segments.doubts import BLACK_VALUE
 from ewval.core.segments.verdicts import DECIMALS, SegmentScore, SegmentTable, Thresholds, Verdict
 from ewval.core.segments.views import GraphView, Resolution, VolumeView
 from ewval.core.tasks.samples import Sample
-from ewval.core.volumes.pooling import pool_packed
 
 __all__ = ["AS_CARDS_SAY", "Candidates", "Decision", "Looks", "Question", "ask", "decide_candidates", "rounded"]
 
@@ -114,7 +113,6 @@ def decide_candidates(found: Candidates, question: Question, graph: GraphView, t
 
     Black image is looked for in the packed cube, so that the answer is the same whether raw files are at hand or not.
     """
-    pooling, is_black = pool_packed(question.sample.labels), question.sample.image <= BLACK_VALUE
     seed, ids = list(question.seed), graph.graph.ids
     chance = _by_id(found.ids, found.probability)
     chance[seed] = 1.0
@@ -126,7 +124,7 @@ def decide_candidates(found: Candidates, question: Question, graph: GraphView, t
         probability=rounded(chance[ids]),
         spread=_by_id(found.ids, found.spread)[ids].round(DECIMALS),
         inside=inside[ids],
-        dark=_by_id(pooling.ids, pooling.share(is_black))[ids],
+        dark=graph.dark(question.sample.image, question.sample.labels)[ids],
     )
     verdicts = _verdicts(table, set(found.ids.tolist()) - set(seed), joined=inside > 0, thresholds=thresholds)
     return painted(table, table.scores(verdicts), graph.resolution, thresholds, question)

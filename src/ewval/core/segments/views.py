@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar, cast
 
@@ -13,6 +13,7 @@ from ewval.core.constants import FACTOR, SEGMENT_ID_COUNT
 from ewval.core.errors import DamagedError, DataError, MissingError, WriteError
 from ewval.core.folder import DataFolder, is_there
 from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_graph
+from ewval.core.segments.doubts import BLACK_VALUE
 from ewval.core.segments.verdicts import touching_pairs, unpack_pairs
 from ewval.core.storage.cache import BoundedCache
 from ewval.core.volumes.pooling import Pooling, pool_full, pool_packed
@@ -74,6 +75,22 @@ class GraphView:
     resolution: Resolution
     factor: int
     judged: Path | None = None
+    _dark: list[tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.float64]]] = field(
+        default_factory=list, repr=False, compare=False
+    )
+
+    def dark(self, image: NDArray[np.uint8], packed: NDArray[np.uint16]) -> NDArray[np.float64]:
+        """Return the share of each segment id that lies in black image, float64[65536]; kept for the next task.
+
+        Args:
+            image: uint8, packed.
+            packed: Segment ids, packed.
+        """
+        if not self._dark or self._dark[0][0] is not image or self._dark[0][1] is not packed:
+            pooling, dark = pool_packed(packed), np.zeros(SEGMENT_ID_COUNT)
+            dark[pooling.ids] = pooling.share(image <= BLACK_VALUE)
+            self._dark[:] = [(image, packed, dark)]
+        return self._dark[0][2]
 
     @property
     def voxels(self) -> NDArray[np.int64]:
