@@ -112,11 +112,11 @@ def test_a_task_whose_volume_is_missing_is_listed(run: Cli, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        ((), 2, "nothing is asked for: name task ids, --cell ID or --registry CSV"),
+        ((), 2, "nothing to fetch: give task ids, --cell ID or --registry CSV"),
         (("x",), 2, "'x' is not a task id: ids are positive whole numbers"),
         (("--cell", "-5"), 2, "'-5' is not a cell id"),
-        ((7, "--context", "-1"), 2, "--context counts ancestors, 0 to 100"),
-        ((7, "--api-rate", "0"), 2, "--api-rate is requests per second"),
+        ((7, "--context", "-1"), 2, "--context must be 0 to 100 ancestors"),
+        ((7, "--api-rate", "0"), 2, "--api-rate must be above 0"),
         ((7, "--drop-raw"), 2, "--drop-raw without --pack"),
         ((7, "--api", "eyewire.org"), 2, "--api should be a URL such as https://eyewire.org"),
         (("--registry", "none.csv"), 6, "registry none.csv not found"),
@@ -195,7 +195,7 @@ def test_an_interrupt_saves_the_state_and_says_how_to_go_on(server: WireServer, 
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stdout == ""
-    assert stderr.splitlines()[-1] == f"interrupted; what is complete is saved; continue with: ewval {' '.join(words)}"
+    assert stderr.splitlines()[-1] == f"interrupted; finished work is saved; resume with: ewval {' '.join(words)}"
     done = len({request.path for request in server.requests})
     again = subprocess.run([*command, "--api-rate", "1000"], env=env, capture_output=True, text=True, timeout=60)
     assert again.returncode == 0

@@ -150,7 +150,7 @@ def test_an_interrupt_ends_with_one_line_and_the_same_command_goes_on(data: Path
         rest = process.stderr.read()
     assert first.startswith("pack: ")
     assert process.returncode == 130
-    assert rest.splitlines()[-1].startswith("interrupted; what is complete is saved; continue with: ewval pack")
+    assert rest.splitlines()[-1].startswith("interrupted; finished work is saved; resume with: ewval pack")
     assert "Traceback" not in rest
     assert not list(data.rglob("*.incomplete"))
     assert cli("pack", "--verify", 5, "--workers", 1).exit_code == 0

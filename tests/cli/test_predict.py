@@ -438,7 +438,7 @@ def test_many_tasks_are_a_table_of_tasks(predict, fetched, world_tasks):
         ((), "nothing to predict"),
         (("abc",), "'abc' is not a task id"),
         (("7", "--cell", "x"), "'x' is not a cell id"),
-        (("7", "--json", "--segments"), "--json and --segments exclude each other"),
+        (("7", "--json", "--segments"), "--json and --segments cannot be used together"),
         (("7", "--loops", "0"), "--loops"),
         (("7", "--batch-size", "0"), "--batch-size"),
         (("7", "--device", "gpu"), "none of auto, cpu, cuda"),

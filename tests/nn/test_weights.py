@@ -61,12 +61,12 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     model = tiny()
     next(model.network.parameters()).data[0] = float("nan")
     save_network(tmp_path / "odd.safetensors", model)
-    with pytest.raises(DamagedError, match="its weights are no numbers"):
+    with pytest.raises(DamagedError, match="its weights are not numbers"):
         load_decider(tmp_path / "odd.safetensors")
 
 
 def test_forests_are_no_network() -> None:
-    with pytest.raises(UsageError, match="model graph is no network"):
+    with pytest.raises(UsageError, match="model graph is not a network"):
         load_network("graph")
 
 
@@ -137,7 +137,7 @@ def test_a_card_of_an_architecture_that_is_not_there_does_not_fit(tmp_path: Path
 @pytest.mark.parametrize("content", [{"a": torch.zeros(1)}, [1, 2]])
 def test_tensors_that_mean_nothing_to_us_are_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(DamagedError, match="neither a checkpoint of ewval nor the seed system's state dict"):
+    with pytest.raises(DamagedError, match="neither an ewval checkpoint nor the seed system's state dict"):
         load_network(tmp_path / "a.pth")
 
 

@@ -43,7 +43,7 @@ class EwvalGroup(TyperGroup):
             unreadable = UnreadableError(os.fsdecode(error.filename), error.strerror or str(error))
             raise typer.Exit(report(unreadable)) from error
         except KeyboardInterrupt as error:
-            message(f"interrupted; what is complete is saved; continue with: {shlex.join(['ewval', *sys.argv[1:]])}")
+            message(f"interrupted; finished work is saved; resume with: {shlex.join(['ewval', *sys.argv[1:]])}")
             raise typer.Exit(Exit.INTERRUPTED) from error
 
 

@@ -101,7 +101,7 @@ def _show(evaluation: "Evaluation", output: Output) -> None:
         output.result(evaluation.document, text="", ids=[report])
         return
     if evaluation.was_done:
-        output.note("nothing to do: the same evaluation stands here already")
+        output.note("nothing to do: this evaluation is already here")
     document = evaluation.document
     what = f"{document['model']} on {document['tasks']} {document['split']} tasks"
     output.table(

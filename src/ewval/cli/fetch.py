@@ -63,7 +63,7 @@ def fetch(
 
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     if not (task_ids or cell or registry):
-        raise UsageError("nothing is asked for: name task ids, --cell ID or --registry CSV")
+        raise UsageError("nothing to fetch: give task ids, --cell ID or --registry CSV")
     if predict is not None and (not pack or no_graph):
         raise UsageError("--predict answers from packed volumes and their graphs; add --pack, leave --no-graph out")
     tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
@@ -229,7 +229,7 @@ def _show_failed(folder: DataFolder, summary: "FetchSummary") -> None:
     if more := len(summary.failed[SHOWN_FAILURES:]):
         message(f"ewval: and {more:,} more")
     if summary.failed:
-        message(f"ewval: the same command tries them again; {folder.failed} lists them")
+        message(f"ewval: run the same command to retry them; {folder.failed} lists them")
 
 
 def _exit(summary: "FetchSummary") -> Exit:

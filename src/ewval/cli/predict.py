@@ -109,7 +109,7 @@ def _asked_for(task_ids: list[str] | None, cell: list[str] | None) -> tuple[opti
         return (), ()
     tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
     if tasks is None and cells is None:
-        raise UsageError("nothing to predict: name TASK_IDs, - to read them from stdin, or --cell ID")
+        raise UsageError("nothing to predict: give task ids, - to read them from stdin, or --cell ID")
     return tasks, cells
 
 
@@ -204,5 +204,5 @@ def _form(*, json: bool, segments: bool, quiet: bool) -> Form:
         UsageError: Two forms at once.
     """
     if json and segments:
-        raise UsageError("--json and --segments exclude each other")
+        raise UsageError("--json and --segments cannot be used together")
     return "json" if json else "segments" if segments else "quiet" if quiet else "text"

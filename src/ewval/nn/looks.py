@@ -93,7 +93,7 @@ def check_finite(model: Model, *outputs: Tensor) -> None:
         DamagedError: There are some.
     """
     if not all(bool(torch.isfinite(output).all()) for output in outputs):
-        raise DamagedError(f"model {model.card.name}", "what it computes are no numbers (NaN or infinity)")
+        raise DamagedError(f"model {model.card.name}", "it computes values that are not numbers (NaN or infinity)")
 
 
 def _mirrored(tensor: Tensor, flip: Flip) -> Tensor:

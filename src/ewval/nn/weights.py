@@ -78,7 +78,7 @@ def load_network(name_or_path: str | Path, *, device: str | torch.device = "cpu"
     else:
         card, arrays = read_weights(path)
         if card.arch in DECIDERS:
-            raise UsageError(f"model {card.name} is no network: it decides with forests")
+            raise UsageError(f"model {card.name} is not a network: it decides with forests")
         model = model_from(card, arrays, what=f"model {path}")
     model.network.to(pick_device(device) if isinstance(device, str) else device).eval()
     return model
@@ -113,7 +113,7 @@ def network_from(card: ModelCard, tensors: Mapping[str, Tensor], *, what: str) -
         DamagedError: They do not fit, or are no numbers; `what` names the file.
     """
     if any(not bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
-        raise DamagedError(what, "its weights are no numbers (NaN or infinite)")
+        raise DamagedError(what, "its weights are not numbers (NaN or infinite)")
     try:
         network = build_network(card.arch, dict(card.config) | {"context": card.context, "loops": card.loops})
         network.load_state_dict(dict(tensors))
@@ -131,14 +131,14 @@ def read_checkpoint(path: Path) -> Model:
     what = f"model {path}"
     content = read_pickled(path)
     if not isinstance(content, dict):
-        raise DamagedError(what, "neither a checkpoint of ewval nor the seed system's state dict")
+        raise DamagedError(what, "neither an ewval checkpoint nor the seed system's state dict")
     if CARD_KEY in content and "network" in content:
         card = parse_card(content[CARD_KEY], what=what)
         weights = content["ema"]["weights"] if content.get("ema") else content["network"]
         return Model(card, network_from(card, {k: v.float() for k, v in weights.items()}, what=what))
     state = {str(key).removeprefix("module."): value for key, value in content.items()}
     if state.keys() != UPSTREAM_KEYS:
-        raise DamagedError(what, "neither a checkpoint of ewval nor the seed system's state dict")
+        raise DamagedError(what, "neither an ewval checkpoint nor the seed system's state dict")
     return Model(_upstream_card(path), network_from(_upstream_card(path), state, what=what))
 
 

@@ -24,7 +24,7 @@ def test_results_never_go_into_a_file(bar_folder, tmp_path):
     [
         ({"loops": (0,)}, "loops wants whole numbers from 1 to 64"),
         ({"loops": (99,)}, "loops wants whole numbers from 1 to 64"),
-        ({"loops": (4, 4)}, "loops names a number twice"),
+        ({"loops": (4, 4)}, "loops repeats a number"),
         ({"limit": 0}, "limit 0 leaves no task"),
     ],
 )

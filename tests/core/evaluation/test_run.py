@@ -185,7 +185,7 @@ def test_a_task_that_fails_is_listed_and_tried_again(tmp_path, model):
 def test_a_model_of_another_factor_is_refused(bar_folder, tmp_path):
     card = ModelCard("half", "lwunet", factor=2, config={"context": 2, "loops": 1})
     save_network(tmp_path / "half.safetensors", Model(card, LWUNet(LWUNetConfig())))
-    with pytest.raises(UsageError, match="model half wants volumes packed by 2, not 4"):
+    with pytest.raises(UsageError, match="model half needs volumes packed by 2, not 4"):
         evaluate(request_of(bar_folder, tmp_path / "out", tmp_path / "half.safetensors"))
 
 

@@ -329,9 +329,9 @@ def test_one_fetch_at_a_time_works_in_a_folder(served: WireServer, folder: DataF
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"api_rate": 0}, "api_rate is requests per second"),
-        ({"bucket_rate": float("nan")}, "bucket_rate is requests per second"),
-        ({"context": -1}, "context counts ancestors"),
+        ({"api_rate": 0}, "api_rate must be above 0"),
+        ({"bucket_rate": float("nan")}, "bucket_rate must be above 0"),
+        ({"context": -1}, "context must be 0 to 100 ancestors"),
         ({"drop_raw": True}, "drop_raw needs packing"),
         ({"pack": True, "metadata_only": True}, "pack needs volumes"),
         ({"api": "eyewire.org"}, "api should be a URL"),

@@ -86,5 +86,5 @@ def test_a_damaged_split_is_named(folder: DataFolder, content: str, problem: str
 
 def test_a_task_on_two_sides_is_damage(folder: DataFolder) -> None:
     folder.split.write_text('{"train": [1, 2], "test": [2]}')
-    with pytest.raises(DamagedError, match="a task stands on two sides"):
+    with pytest.raises(DamagedError, match="a task is on two sides"):
         read_split(folder)

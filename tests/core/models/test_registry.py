@@ -68,13 +68,13 @@ def test_leaves_that_are_no_numbers_are_refused(packaged: ForestDecider, tmp_pat
     leaf[0, 0] = value
     odd = replace(packaged.head, candidates=replace(packaged.head.candidates, leaf=leaf))
     save_forest(tmp_path / "odd.safetensors", packaged.card, odd)
-    with pytest.raises(DamagedError, match="its weights are no numbers"):
+    with pytest.raises(DamagedError, match="its weights are not numbers"):
         load_decider(tmp_path / "odd.safetensors")
 
 
 def test_a_model_that_wants_other_volumes_is_refused(packaged: ForestDecider, tmp_path: Path) -> None:
     save_forest(tmp_path / "odd.safetensors", replace(packaged.card, factor=2), packaged.head)
-    with pytest.raises(UsageError, match="wants volumes packed by 2, not 4"):
+    with pytest.raises(UsageError, match="needs volumes packed by 2, not 4"):
         load_decider(tmp_path / "odd.safetensors")
 
 

@@ -64,11 +64,11 @@ KNOWN = to_alone(CONTENT.tobytes(), length=1024)
 @pytest.mark.parametrize(
     ("blob", "problem"),
     [
-        pytest.param(b"", "truncated: its stream breaks off after 0 of 1024 bytes", id="empty"),
-        pytest.param(XZ[:20], "truncated: its stream breaks off after 0 of 1024 bytes", id="xz cut in its header"),
-        pytest.param(XZ[:-20], "truncated: its stream breaks off after 1024 of 1024 bytes", id="xz without its end"),
-        pytest.param(ALONE[:200], "truncated: its stream breaks off after", id="alone cut"),
-        pytest.param(KNOWN[:200], "truncated: its stream breaks off after", id="alone of known length cut"),
+        pytest.param(b"", "truncated: its stream ends after 0 of 1024 bytes", id="empty"),
+        pytest.param(XZ[:20], "truncated: its stream ends after 0 of 1024 bytes", id="xz cut in its header"),
+        pytest.param(XZ[:-20], "truncated: its stream ends after 1024 of 1024 bytes", id="xz without its end"),
+        pytest.param(ALONE[:200], "truncated: its stream ends after", id="alone cut"),
+        pytest.param(KNOWN[:200], "truncated: its stream ends after", id="alone of known length cut"),
         pytest.param(XZ + b"more", "4 bytes follow the end of its stream", id="xz and garbage"),
         pytest.param(ALONE + b"more", "4 bytes follow the end of its stream", id="alone and garbage"),
         pytest.param(XZ + XZ, f"{len(XZ)} bytes follow the end of its stream", id="two streams"),

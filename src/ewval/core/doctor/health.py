@@ -80,7 +80,7 @@ def check_disk(folder: DataFolder) -> Finding:
     free = shutil.disk_usage(existing).free
     detail = f"{free / 1e9:.0f} GB free at {existing}"
     if free < LOW_DISK_BYTES:
-        return Finding("disk", "warning", detail, "free some room, or fetch with --pack --drop-raw (14 GB, not 500)")
+        return Finding("disk", "warning", detail, "free some space, or fetch with --pack --drop-raw (14 GB, not 500)")
     return Finding("disk", "ok", detail)
 
 
@@ -134,7 +134,9 @@ def _check_ledger(path: Path) -> Finding:
         fix = f"move {path} away and run `ewval fetch` again; complete files are not fetched twice"
         return Finding("ledger", "problem", str(error), fix)
     except UsageError as error:
-        return Finding("ledger", "problem", str(error), "see that you may read it and that no other program holds it")
+        return Finding(
+            "ledger", "problem", str(error), "check that you may read it and that no other program has it open"
+        )
     counts = ", ".join(f"{count} {state}" for state, count in states.items()) or "no tasks"
     if states.get("failed"):
         return Finding("ledger", "warning", counts, "run the same `ewval fetch` again; failed.txt says why each failed")

@@ -59,7 +59,7 @@ class EvalRequest:
         if not loops or not all(1 <= count <= MAX_LOOPS for count in loops):
             raise SettingError(f"wants whole numbers from 1 to {MAX_LOOPS}, such as 4,1", setting="loops")
         if len(set(loops)) != len(loops):
-            raise SettingError("names a number twice", setting="loops")
+            raise SettingError("repeats a number", setting="loops")
 
 
 def parse_loops(text: str) -> tuple[int, ...]:

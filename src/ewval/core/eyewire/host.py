@@ -213,7 +213,7 @@ class Host:
                 if isinstance(answer, bytes):
                     return answer
                 url, query = self._follow(url, answer), query if self.options.origin else {}
-        raise RefusedError(_without_query(url), "it redirects without end")
+        raise RefusedError(_without_query(url), "it redirects endlessly")
 
     async def _take_turn(self) -> None:
         """Wait for a turn, now that a connection stands; called before each request, first or again."""

@@ -70,9 +70,9 @@ class FetchRequest:
         web_address(self.api)
         for name, rate in (("api_rate", self.api_rate), ("bucket_rate", self.bucket_rate)):
             if not 0 < rate <= HIGHEST_RATE:
-                raise SettingError(f"is requests per second, above 0 and up to {HIGHEST_RATE:.0f}", setting=name)
+                raise SettingError(f"must be above 0 and at most {HIGHEST_RATE:.0f} requests per second", setting=name)
         if not 0 <= self.context <= 100:
-            raise SettingError("counts ancestors, 0 to 100", setting="context")
+            raise SettingError("must be 0 to 100 ancestors", setting="context")
         if self.drop_raw and not self.pack:
             raise SettingError(
                 "needs packing, too: without it, what was fetched would be thrown away", setting="drop_raw"

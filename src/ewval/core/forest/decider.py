@@ -145,4 +145,4 @@ def _check_numbers(arrays: Mapping[str, NDArray[Any]], *, what: str) -> None:
     """Refuse weights that hold NaN; a bound may be infinite where a decision sends everything one way."""
     for key, array in arrays.items():
         if np.isnan(array).any() or (np.isinf(array).any() and not key.endswith(".bound")):
-            raise DamagedError(what, f"its weights are no numbers ({key} holds NaN or infinity)")
+            raise DamagedError(what, f"its weights are not numbers ({key} holds NaN or infinity)")

@@ -106,7 +106,7 @@ def read_split(folder: DataFolder, *, fold: int | None = None) -> Split:
     except (TypeError, ValueError) as error:
         raise DamagedError(str(path), str(error)) from error
     if sum(map(len, sides.values())) != len(np.unique(np.concatenate(list(sides.values())))):
-        raise DamagedError(str(path), "a task stands on two sides")
+        raise DamagedError(str(path), "a task is on two sides")
     return Split(**sides, **rest)
 
 

@@ -54,7 +54,7 @@ def load_decider(name_or_path: str | Path | None = None, *, device: str = "cpu")
         decider = module.decider_from(card, arrays, device=device, what=f"model {path}")
     for card in decider.cards:
         if card.factor != FACTOR:
-            raise UsageError(f"model {card.name} wants volumes packed by {card.factor}, not {FACTOR}")
+            raise UsageError(f"model {card.name} needs volumes packed by {card.factor}, not {FACTOR}")
     return decider
 
 

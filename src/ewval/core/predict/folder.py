@@ -205,5 +205,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError) as error:
         raise DamagedError(str(path), f"not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise DamagedError(str(path), "it holds no JSON object")
+        raise DamagedError(str(path), "it does not hold a JSON object")
     return content

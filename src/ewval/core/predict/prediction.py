@@ -160,7 +160,7 @@ def check_numbers(prediction: TaskPrediction) -> TaskPrediction:
     decision = prediction.decision
     said = (decision.probability, decision.sigma, decision.table.probability, decision.table.spread)
     if not all(np.isfinite(array).all() for array in said):
-        raise DamagedError(f"model {prediction.model}", f"what it says of task {prediction.task} is no number (NaN)")
+        raise DamagedError(f"model {prediction.model}", f"what it says of task {prediction.task} is not a number (NaN)")
     return prediction
 
 

@@ -94,7 +94,7 @@ def _pieces(blob: bytes, *, length: int, what: str) -> Iterator[tuple[int, bytes
     if excess:
         raise DamagedError(what, f"it decodes to more than the expected {length} bytes")
     if not decoder.eof:
-        raise DamagedError(what, f"it is truncated: its stream breaks off after {done} of {length} bytes")
+        raise DamagedError(what, f"it is truncated: its stream ends after {done} of {length} bytes")
     if done != length:
         raise DamagedError(what, f"it decodes to {done} bytes instead of {length}")
     if decoder.unused_data:

@@ -55,7 +55,7 @@ def read_metadata(folder: Path) -> VolumeMetadata:
     except ValueError as error:
         raise DamagedError(str(path), f"not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise DamagedError(str(path), "it holds no JSON object")
+        raise DamagedError(str(path), "it does not hold a JSON object")
     _check_image_type(document, what=str(path))
     return VolumeMetadata(bounds=_bounds(document, what=str(path)), id_type=_id_type(document, what=str(path)))
 
