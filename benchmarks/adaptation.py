@@ -12,6 +12,7 @@ result are kept in OUT, so the same command again goes on where it stopped.
 import argparse
 import json
 import pickle
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ewval.core.folder import DataFolder
+from ewval.core.forest.adapt import adapt_head
 from ewval.core.forest.fit import Start, fit_head
 from ewval.core.forest.growth import best_cut, grow
 from ewval.core.forest.labelled import LabelledVolume
@@ -29,6 +31,7 @@ from ewval.core.forest.model import SegmentHead
 SIDES = ("train", "val", "test")
 HELD_OUT = 0.4
 PARTS = 5
+DRAWS = 3
 ALSO_WEIGHT = 0.05
 
 
@@ -86,10 +89,10 @@ def compare(
     if not path.is_file():
         volumes = [only(volume.without(held_out & volume.cells.keys()), mine) for volume in target]
         parts = share_out(volumes, parts=min(PARTS, len(mine)))
-        scores = []
-        for begin in (None, start):
-            fitted = fit_head(volumes, parts, config=config, start=begin)
-            scores.append(score(fitted.head, target, held_out))
+        own = adapt_head(volumes, parts, config=replace(config, draws=DRAWS))
+        adapted = adapt_head(volumes, parts, config=replace(config, draws=DRAWS), start=start)
+        scores = [score(each.fitted.head, target, held_out) for each in (own, adapted)]
+        print(path.stem, adapted.kind, adapted.scores, scores, flush=True, file=sys.stderr)
         path.write_text(json.dumps(scores))
     return json.loads(path.read_text())
 

@@ -131,7 +131,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def test_a_start_is_blended_with_what_is_learned(folder: Path, tmp_path: Path) -> None:
+def test_of_a_start_that_becomes_what_scores_best(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path / "start")
     data = copied(folder, tmp_path / "data")
     table = TaskTable.load(data)
@@ -152,7 +152,9 @@ def test_a_start_is_blended_with_what_is_learned(folder: Path, tmp_path: Path) -
     summary = train(data.root, tmp_path / "more", init=str(tmp_path / "start"))
     assert summary.init == str(tmp_path / "start")
     start, more = forest(tmp_path / "start"), forest(tmp_path / "more")
-    assert len(more.head.pairs.leaf) > len(start.head.pairs.leaf)
+    scores = more.card.training["scores"]
+    assert scores.keys() == {"blended", "own", "start"}
+    assert scores[summary.kind] == max(scores.values()) == pytest.approx(summary.score, abs=1e-4)
     assert set(start.card.cells) < set(more.card.cells)
 
 

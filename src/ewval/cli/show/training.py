@@ -7,6 +7,12 @@ if TYPE_CHECKING:
     from ewval.core.training.run import GraphRunSummary
     from ewval.nn.training.run import RunSummary
 
+KINDS = {
+    "blended": "blended with it",
+    "own": "these cells alone did better",
+    "start": "which did better as it is",
+}
+
 
 def graph_document(summary: "GraphRunSummary") -> dict[str, Any]:
     """Return the JSON document of a run of forests."""
@@ -18,6 +24,7 @@ def graph_document(summary: "GraphRunSummary") -> dict[str, Any]:
         "volumes": summary.volumes,
         "validation_score": summary.score,
         "init": summary.init,
+        "kind": summary.kind,
         "curve": [{"cells": point.cells, "score": point.score} for point in points],
         "seconds": round(summary.seconds, 3),
     }
@@ -31,7 +38,7 @@ def graph_text(summary: "GraphRunSummary") -> str:
         return f"nothing to do, the run is finished\nmodel: {summary.model}"
     if summary.why == "interrupted":
         return "interrupted; the same command resumes"
-    begun = "from nothing" if summary.init is None else f"from {summary.init}"
+    begun = "from nothing" if summary.init is None else f"from {summary.init} ({KINDS[summary.kind or 'blended']})"
     lines = [
         f"trained {begun} on {summary.cells} cells in {summary.volumes} volumes in {summary.seconds:.0f} s: "
         f"F1 {summary.score:.2f} on cells that the forests asked had not seen",

@@ -27,7 +27,7 @@ from ewval.core.forest.tune import Trial, Tuned, tune, tune_away
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "try_cell"]
+__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "named", "try_cell"]
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
@@ -152,7 +152,7 @@ def _away(
     for name, mine in sorted(tissues.items()):
         others = [volume for volume in volumes if volume not in mine]
         known = {cell: parts[cell] for volume in others for cell in volume.cells}
-        here = _named(keep, f"without-{name}-")
+        here = named(keep, f"without-{name}-")
         pairs = learn_pairs(others, known, config=once, keep=here, progress=progress)
         candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here, progress=progress)
         trials += _try_elsewhere(mine, pairs.forest, candidates.forest, config=config)
@@ -208,7 +208,7 @@ def _learn(
     keep: Keep,
     progress: Progress,
 ) -> Course:
-    kept = _named(keep, name)
+    kept = named(keep, name)
     head = None if start is None else start.head
     pairs = learn_pairs(
         volumes, parts, config=config, start=None if head is None else head.pairs, keep=kept, progress=progress
@@ -219,7 +219,9 @@ def _learn(
     return Course(frozenset(volume.name for volume in volumes), pairs, candidates)
 
 
-def _named(keep: Keep, prefix: str) -> Keep:
+def named(keep: Keep, prefix: str) -> Keep:
+    """Return the same keep with a prefix to all names."""
+
     def kept(name: str, fit: Callable[[], Forest]) -> Forest:
         return keep(prefix + name, fit)
 

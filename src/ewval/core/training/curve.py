@@ -6,15 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ewval.core.forest.boosting import Forest
-from ewval.core.forest.candidates import survey
-from ewval.core.forest.examples import draw_cells
-from ewval.core.forest.fit import Start, fit_head, try_cell
+from ewval.core.forest.adapt import adapt_head, count_adapting_forests, score_on
+from ewval.core.forest.fit import Start, named
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import share_out
 from ewval.core.forest.learn import Keep, LearnConfig
-from ewval.core.forest.model import SegmentHead
-from ewval.core.forest.tune import Trial, score_of
 
 __all__ = ["Curve", "CurvePoint", "count_curve_forests", "curve_line", "learning_curve", "trend"]
 
@@ -69,19 +65,26 @@ def learning_curve(
     held_out, pool = order[::HELD_OUT], [cell for n, cell in enumerate(order) if n % HELD_OUT]
     asked = [_only(volume, held_out) for volume in own]
     without = [volume.without(volume.cells.keys() & set(held_out)) for volume in own]
-    points = [] if start is None else [CurvePoint(0, _score(start.head, asked, config=once))]
+    points = [] if start is None else [CurvePoint(0, score_on(asked, start, config=once))]
     for cells in _sizes(len(pool)):
         mine = [_only(volume, pool[:cells]) for volume in without]
         dealt = share_out(mine, parts=min(parts, cells), seed=config.seed)
-        fitted = fit_head(mine, dealt, config=once, start=start, keep=_named(keep, f"curve-{cells}-"))
-        points.append(CurvePoint(cells, _score(fitted.head, asked, config=once)))
+        adapted = adapt_head(mine, dealt, config=once, start=start, keep=named(keep, f"curve-{cells}-"))
+        model = Start(adapted.fitted.head, adapted.fitted.tuned.thresholds)
+        points.append(CurvePoint(cells, score_on(asked, model, config=once)))
         yield Curve(tuple(points), len(held_out))
 
 
-def count_curve_forests(cells: int, *, parts: int) -> int:
+def count_curve_forests(
+    volumes: Sequence[LabelledVolume], *, cells: int, parts: int, config: LearnConfig, has_start: bool
+) -> int:
     """Return how many forests a learning curve from so many cells takes."""
+    own, once = [volume for volume in volumes if volume.validates], replace(config, draws=1, rounds=1, away=False)
     pool = cells - len(range(0, cells, HELD_OUT))
-    return sum(2 * min(parts, size) + 1 for size in _sizes(pool))
+    return sum(
+        count_adapting_forests(own, cells=size, parts=min(parts, size), config=once, has_start=has_start)
+        for size in _sizes(pool)
+    )
 
 
 def trend(curve: Curve) -> Callable[[float], float] | None:
@@ -119,19 +122,3 @@ def _only(volume: LabelledVolume, cells: Collection[int]) -> LabelledVolume:
         cells={cell: rows for cell, rows in volume.cells.items() if cell in mine},
         seeds={cell: seeds for cell, seeds in volume.seeds.items() if cell in mine},
     )
-
-
-def _named(keep: Keep, prefix: str) -> Keep:
-    def kept(name: str, fit: Callable[[], Forest]) -> Forest:
-        return keep(prefix + name, fit)
-
-    return kept
-
-
-def _score(head: SegmentHead, volumes: Sequence[LabelledVolume], *, config: LearnConfig) -> float:
-    trials: list[Trial] = []
-    for volume, cells in draw_cells(volumes, most=config.bounds.trials, random=np.random.default_rng(config.seed)):
-        around = survey(volume.graph, head.pairs.log_odds(volume.graph.evidence))
-        for cell in cells:
-            trials += try_cell(volume, around, cell, forest=head.candidates, seed=config.seed)
-    return score_of(trials, head.settings)

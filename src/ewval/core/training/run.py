@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
+from ewval.core.forest.adapt import Adapted, adapt_head, count_adapting_forests
 from ewval.core.forest.decider import ARCH, reads, save_forest
-from ewval.core.forest.fit import FittedHead, count_forests, fit_head
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.index.split import split_path
@@ -70,6 +70,7 @@ class GraphRunSummary:
         volumes: That they lie in.
         score: On cells that forests had not seen; None where it did not come to that.
         init: What it started from, None for nothing.
+        kind: What that came to: `blended`, `own` cells alone or the `start` as it is.
         curve: The learning curve, None where there is none.
         seconds: How long this command took.
         notes: What the user should know.
@@ -81,6 +82,7 @@ class GraphRunSummary:
     volumes: int = 0
     score: float | None = None
     init: str | None = None
+    kind: str | None = None
     curve: Curve | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
@@ -151,25 +153,32 @@ class _Run:
     def summary(self) -> GraphRunSummary:
         """Train; return what came of it."""
         recipe = self._request.recipe
-        total = count_forests(self._volumes, parts=self._parts, config=self._config)
-        total += count_curve_forests(len(self._own), parts=recipe.parts) if recipe.curve else 0
+        has_start, cells = self._beginning.start is not None, len(self._own)
+        total = count_adapting_forests(
+            self._volumes, cells=cells, parts=self._parts, config=self._config, has_start=has_start
+        )
+        if recipe.curve:
+            total += count_curve_forests(
+                self._volumes, cells=cells, parts=recipe.parts, config=self._config, has_start=has_start
+            )
         self._progress.start(total, unit="forests")
         try:
-            fitted = self._fit()
-            save_forest(self._folder.model, self._card(fitted), fitted.head)
-            self._write("validation", score=fitted.tuned.score, rejected_wrong=fitted.tuned.rejected_wrong)
+            adapted = self._fit()
+            save_forest(self._folder.model, self._card(adapted), adapted.fitted.head)
+            tuned = adapted.fitted.tuned
+            self._write("validation", score=tuned.score, kind_of_model=adapted.kind, scores=dict(adapted.scores))
             self._draw_curve()
         except Interrupted:
             return self._summary("interrupted", None)
         finally:
             self._log.close()
         shutil.rmtree(self._keep.folder, ignore_errors=True)
-        return self._summary("done", fitted.tuned.score)
+        return self._summary("done", adapted)
 
-    def _fit(self) -> FittedHead:
+    def _fit(self) -> Adapted:
         parts = share_out(self._volumes, parts=self._parts, seed=self._request.seed)
         try:
-            return fit_head(self._volumes, parts, config=self._config, start=self._beginning.start, keep=self._keep)
+            return adapt_head(self._volumes, parts, config=self._config, start=self._beginning.start, keep=self._keep)
         except ValueError as error:
             raise MissingError("enough to learn from", hint=f"{error}; `ewval fetch` gets more cells") from error
 
@@ -198,8 +207,8 @@ class _Run:
     def _write(self, kind: str, **values: Any) -> None:
         self._log.write({"kind": kind, "step": len(self._seconds), **values})
 
-    def _card(self, fitted: FittedHead) -> ModelCard:
-        tuned, start, real = fitted.tuned, self._beginning.card, [v for v in self._volumes if v.validates]
+    def _card(self, adapted: Adapted) -> ModelCard:
+        tuned, start, real = adapted.fitted.tuned, self._beginning.card, [v for v in self._volumes if v.validates]
         before = (set(), set()) if start is None else (set(start.cells), set(start.volumes))
         return ModelCard(
             name=self._folder.root.resolve().name,
@@ -218,6 +227,8 @@ class _Run:
             training={
                 "version": __version__,
                 "init": self._beginning.name,
+                "kind": adapted.kind,
+                "scores": {kind: round(score, 4) for kind, score in adapted.scores.items()},
                 "validation_score": round(tuned.score, 4),
                 "rejected_wrong": round(tuned.rejected_wrong, 4),
             },
@@ -225,14 +236,15 @@ class _Run:
             volumes=sorted(before[1] | {volume.id for volume in real}),
         )
 
-    def _summary(self, why: Literal["done", "interrupted"], score: float | None) -> GraphRunSummary:
+    def _summary(self, why: Literal["done", "interrupted"], adapted: Adapted | None) -> GraphRunSummary:
         return GraphRunSummary(
             why=why,
             model=self._folder.model,
             cells=len(self._own),
             volumes=sum(volume.validates for volume in self._volumes),
-            score=score,
+            score=None if adapted is None else adapted.fitted.tuned.score,
             init=self._beginning.name,
+            kind=None if adapted is None else adapted.kind,
             curve=self._curve,
             seconds=time.monotonic() - self._began,
             notes=self._beginning.notes,

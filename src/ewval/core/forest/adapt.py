@@ -1,0 +1,111 @@
+"""Adapting a model to new cells: blended with what these teach, what they teach alone, or the model as it is.
+
+Which of the three it is to be is decided by the score on cells that forests had not seen. With few cells what is new is
+too little to stand alone, with many it needs no start; and a start from another tissue may be of no use at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ewval.core.forest.candidates import survey
+from ewval.core.forest.examples import draw_cells
+from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, named, try_cell
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.learn import Keep, LearnConfig, fit_anew
+from ewval.core.forest.tune import Trial, score_of
+from ewval.core.progress import SILENT, Progress
+
+__all__ = ["Adapted", "adapt_head", "count_adapting_forests", "score_on"]
+
+Kind = Literal["blended", "own", "start"]
+FEW_CELLS, DRAWS_OF_FEW, PARTS_OF_FEW = 60, 3, 10
+"""Up to so many cells all is learned at least so often, each time with other parts, of which there are so many: it
+takes seconds, and a forest that answers for one cell of ten has learned from nine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A head, and what it was made of.
+
+    Args:
+        fitted: The head, and how it was tuned.
+        kind: `blended` of start and own cells, learned from `own` cells alone, or the `start` as it is.
+        scores: Of all three, where there was a start.
+    """
+
+    fitted: FittedHead
+    kind: Kind
+    scores: Mapping[str, float]
+
+
+def adapt_head(
+    volumes: Sequence[LabelledVolume],
+    parts: Mapping[int, int],
+    *,
+    config: LearnConfig,
+    start: Start | None = None,
+    keep: Keep = fit_anew,
+    progress: Progress = SILENT,
+) -> Adapted:
+    """Learn a head and, where there is a start, decide what is to become of it.
+
+    Args:
+        volumes: With known cells.
+        parts: From each cell to learn from to its part.
+        config: How to learn.
+        start: A model that knows none of these cells.
+        keep: Where forests are kept, so that an interrupted training goes on.
+        progress: Advanced once for each forest.
+
+    Raises:
+        ValueError: As `fit_head`.
+    """
+    if start is None:
+        own = fit_head(volumes, parts, config=config, keep=keep, progress=progress)
+        return Adapted(own, "own", {})
+    config, parts = _steadied(config, len(parts)), _dealt(parts, seed=config.seed)
+    blended = fit_head(volumes, parts, config=config, start=start, keep=keep, progress=progress)
+    own = fit_head(volumes, parts, config=config, keep=named(keep, "own-"), progress=progress)
+    own = replace(own, head=replace(own.head, away=blended.head.away, familiarity=blended.head.familiarity))
+    as_it_is = score_on(volumes, start, config=config)
+    scores = {"blended": blended.tuned.score, "own": own.tuned.score, "start": as_it_is}
+    if as_it_is > max(blended.tuned.score, own.tuned.score):
+        head = replace(start.head, familiarity=blended.head.familiarity)
+        tuned = replace(blended.tuned, settings=head.settings, thresholds=start.thresholds, score=as_it_is)
+        return Adapted(FittedHead(head, tuned, ()), "start", scores)
+    return Adapted(own, "own", scores) if scores["own"] > scores["blended"] else Adapted(blended, "blended", scores)
+
+
+def count_adapting_forests(
+    volumes: Sequence[LabelledVolume], *, cells: int, parts: int, config: LearnConfig, has_start: bool
+) -> int:
+    """Return how many forests `adapt_head` fits."""
+    if not has_start:
+        return count_forests(volumes, parts=parts, config=config)
+    parts = min(PARTS_OF_FEW, cells) if cells <= FEW_CELLS else parts
+    return 2 * count_forests(volumes, parts=parts, config=_steadied(config, cells))
+
+
+def score_on(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnConfig) -> float:
+    """Return the score of a model on cells that it has not seen."""
+    trials: list[Trial] = []
+    head, asked = model.head, [volume for volume in volumes if volume.validates] or volumes
+    for volume, cells in draw_cells(asked, most=config.bounds.trials, random=np.random.default_rng(config.seed)):
+        around, forest = survey(volume.graph, head.pairs.log_odds(volume.graph.evidence)), head.candidates
+        trials += [t for cell in cells for t in try_cell(volume, around, cell, forest=forest, seed=config.seed)]
+    return score_of(trials, head.settings)
+
+
+def _steadied(config: LearnConfig, cells: int) -> LearnConfig:
+    return replace(config, draws=max(config.draws, DRAWS_OF_FEW)) if cells <= FEW_CELLS else config
+
+
+def _dealt(parts: Mapping[int, int], *, seed: int) -> Mapping[int, int]:
+    """Return more parts for the cells where these are few."""
+    if len(parts) > FEW_CELLS:
+        return parts
+    drawn = np.random.default_rng([seed, len(parts)]).permutation(sorted(parts)).tolist()
+    return {cell: place % min(PARTS_OF_FEW, len(drawn)) for place, cell in enumerate(drawn)}

@@ -1,0 +1,73 @@
+"""A start is blended with what new cells teach, or left, by what scores best on cells that were not learned from."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from block_cube import block_cube
+from ewval.core.forest import adapt
+from ewval.core.forest.adapt import adapt_head, count_adapting_forests, score_on
+from ewval.core.forest.boosting import BoostingConfig
+from ewval.core.forest.fit import FittedHead, Start, fit_head
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled_folder import share_out
+from ewval.core.forest.learn import LearnConfig
+from ewval.core.forest.states import SamplingConfig
+from ewval.core.graph.graph import build_graph
+
+TREES = BoostingConfig(trees=8, depth=3, rate=0.3, row_share=0.7, least_weight=1.0, ridge=1.0)
+SMALL = LearnConfig(TREES, TREES, SamplingConfig(growths=2, states=3), rounds=1, draws=1, away=False)
+
+
+def labelled(seed: int) -> LabelledVolume:
+    cube = block_cube(seed=seed, cells=8, pieces=36)
+    graph = build_graph(cube["image"], cube["labels"])
+    owner = np.array([cube["truth"][cube["labels"] == i][0] for i in graph.ids])
+    cells = {100 * seed + int(c): np.flatnonzero(owner == c) for c in np.unique(owner)}
+    return LabelledVolume(f"blocks/{seed}", graph, cells, {c: (rows[:1],) for c, rows in cells.items()})
+
+
+@pytest.fixture(scope="module")
+def start() -> Start:
+    fitted = fit_head([labelled(3)], share_out([labelled(3)], parts=3), config=SMALL)
+    return Start(fitted.head, fitted.tuned.thresholds)
+
+
+@pytest.mark.parametrize("best", ["blended", "own", "start"])
+def test_what_scores_best_is_kept(start: Start, best: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*arguments: Any, start: Start | None = None, **options: Any) -> FittedHead:
+        fitted = fit_head(*arguments, start=start, **options)
+        kind = "own" if start is None else "blended"
+        return replace(fitted, tuned=replace(fitted.tuned, score=0.9 if kind == best else 0.1))
+
+    monkeypatch.setattr(adapt, "fit_head", fit)
+    monkeypatch.setattr(adapt, "score_on", lambda *_, **__: 0.9 if best == "start" else 0.1)
+    names: list[str] = []
+
+    def keep(name: str, make: Any) -> Any:
+        names.append(name)
+        return make()
+
+    volumes = [labelled(4)]
+    cells = len(volumes[0].cells)
+    adapted = adapt_head(volumes, share_out(volumes, parts=3), config=SMALL, start=start, keep=keep)
+    assert (adapted.kind, adapted.scores[best]) == (best, 0.9)
+    assert len(set(names)) == len(names)
+    assert len(names) == count_adapting_forests(volumes, cells=cells, parts=3, config=SMALL, has_start=True)
+    trees = len(start.head.pairs.leaf)
+    own = 3 * cells * TREES.trees  # three draws of one part a cell
+    assert len(adapted.fitted.head.pairs.leaf) == {"blended": 3 * trees + own, "own": own, "start": trees}[best]
+
+
+def test_without_a_start_nothing_is_chosen() -> None:
+    volumes = [labelled(4)]
+    parts = share_out(volumes, parts=3)
+    adapted, plain = adapt_head(volumes, parts, config=SMALL), fit_head(volumes, parts, config=SMALL)
+    assert (adapted.kind, dict(adapted.scores)) == ("own", {})
+    assert np.array_equal(adapted.fitted.head.pairs.leaf, plain.head.pairs.leaf)
+
+
+def test_a_model_scores_well_on_cells_that_it_knows(start: Start) -> None:
+    assert score_on([labelled(3)], start, config=SMALL) > 0.8
