@@ -18,7 +18,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only ids or paths to stdout.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a debug log to stderr.")]
 Api = Annotated[str, typer.Option("--api", envvar=ENV_API, help="Base URL of the Eyewire API.", metavar="URL")]
-TokenFile = Annotated[Path | None, typer.Option("--token-file", help="File with the Eyewire token.", metavar="PATH")]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="File with the token, where EWVAL_TOKEN is not set.", metavar="PATH")
+]
 ModelName = Annotated[
     str | None,
     typer.Option("--model", envvar=ENV_MODEL, help="Packaged name or path.", metavar="NAME|PATH"),
