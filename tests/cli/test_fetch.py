@@ -117,7 +117,7 @@ def test_a_task_whose_volume_is_missing_is_listed(run: Cli, tmp_path: Path) -> N
         (("--cell", "-5"), 2, "'-5' is not a cell id"),
         ((7, "--context", "-1"), 2, "--context must be 0 to 100 ancestors"),
         ((7, "--api-rate", "0"), 2, "--api-rate must be above 0"),
-        ((7, "--drop-raw"), 2, "--drop-raw without --pack"),
+        ((7, "--drop-raw"), 2, "--drop-raw needs packing"),
         ((7, "--api", "eyewire.org"), 2, "--api should be a URL such as https://eyewire.org"),
         (("--registry", "none.csv"), 6, "registry none.csv not found"),
         ((7, "--api", "http://127.0.0.1:9"), 5, "cannot reach http://127.0.0.1:9/1.0/task/7: connection refused"),
@@ -174,6 +174,44 @@ def test_registry_rows_that_were_left_out_are_counted(run: Cli, tmp_path: Path) 
     result = run("--registry", "cells.csv", "--metadata-only")
     assert result.exit_code == 0
     assert "registry: left out 1 row: 1 not completed\n" in result.stderr
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-16"), ("\t", "cp1252"), ("|", "utf-8-sig")])
+def test_a_registry_of_another_country_asks_for_its_cells(
+    run: Cli, tmp_path: Path, separator: str, encoding: str
+) -> None:
+    sizes = {5: "1.234.567", 6: "45\u00a0985", 7: "a lot", 8: "0"}
+    rows = [("Cell ID", "Name", "Status", "Size", "Tags")]
+    rows += [(str(cell), "Jos\u00e9", "Completed", size, "{}") for cell, size in sizes.items()]
+    (tmp_path / "cells.csv").write_bytes("".join(separator.join(row) + "\r\n" for row in rows).encode(encoding))
+    result = run("--registry", "cells.csv", "--metadata-only", "--json")
+    assert json.loads(result.stdout)["dropped"] == {"unreadable size": 1, "size 0": 1}
+    assert "cell 6" in result.stderr  # asked for, which the server does not know
+    assert result.exit_code == 3
+
+
+def test_a_registry_that_is_none_is_said_to_be_none(run: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("Cell;Size\n5;9\n")
+    result = run("--registry", "cells.csv")
+    assert result.exit_code == 6
+    assert result.stderr.startswith("ewval: registry cells.csv cannot be read: it has no column ")
+    assert "save it as CSV with the columns Cell ID, Name, Status, Size and Tags" in result.stderr
+    assert "ewval fetch" not in result.stderr
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_server_on_this_machine_needs_no_proxy(run: Cli, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.delenv("REQUEST_METHOD", raising=False)
+    assert run(11, "--metadata-only").exit_code == 0
+
+
+def test_a_proxy_that_cannot_be_had_is_named(cli: Cli) -> None:
+    env = {"HTTP_PROXY": "http://me:s3cret@127.0.0.1:9", "EWVAL_TOKEN": TOKEN}
+    result = cli("fetch", 11, "--api", "http://eyewire.invalid", env=env)
+    assert result.exit_code == 5
+    assert "through the proxy http://127.0.0.1:9: connection refused; check HTTP_PROXY" in result.stderr
+    assert "s3cret" not in result.output
 
 
 def test_the_contact_is_sent_along(run: Cli, server: WireServer) -> None:
