@@ -127,11 +127,13 @@ def test_a_folder_made_with_other_weights_is_refused(folder, model, tmp_path):
         run_of(folder, other, [1], out=tmp_path / "out")
 
 
-def test_a_damaged_answer_is_named(folder, model, tmp_path):
+def test_a_damaged_answer_is_found_anew_and_a_damaged_folder_is_named(folder, model, tmp_path):
     list(run_of(folder, model, [1], out=tmp_path / "out"))
-    (tmp_path / "out" / "1" / "prediction.json").write_text("[1]")
-    with pytest.raises(DamagedError, match=r"1/prediction\.json is damaged: it does not hold a JSON object"):
-        list(run_of(folder, model, [1], out=tmp_path / "out"))
+    answer = tmp_path / "out" / "1" / "prediction.json"
+    before = answer.read_bytes()
+    answer.write_text("[1]")
+    list(run_of(folder, model, [1], out=tmp_path / "out"))
+    assert answer.read_bytes() == before
     (tmp_path / "out" / "run.json").write_text("{")
     with pytest.raises(DamagedError, match=r"run\.json is damaged: not JSON"):
         run_of(folder, model, [1], out=tmp_path / "out")

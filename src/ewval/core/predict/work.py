@@ -94,11 +94,9 @@ class Work:
 
     def _save(self, answer: Answer, folder: AnswerFolder) -> None:
         volume = answer.prediction.volume
+        image, labels = self.source.to_draw(volume)
         folder.save(
-            answer,
-            packed=(self.store.image(volume), self.store.segmentation(volume)),
-            image=self.source.image(volume),
-            labels=self.source.labels(volume),
+            answer, packed=(self.store.image(volume), self.store.segmentation(volume)), image=image, labels=labels
         )
 
 
