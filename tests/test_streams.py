@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bars import write_bar_folder
 from ewval.core.folder import DataFolder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
@@ -64,3 +65,24 @@ def test_the_exit_is_the_same_with_streams_closed(data: DataFolder, tmp_path: Pa
     codes, output = shell(f"{EWVAL} {words}", tmp_path)
     assert codes[0] == code
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("words", ["doctor", "pack", "fetch 7", "eval"])
+def test_a_working_folder_that_is_gone_is_named(tmp_path: Path, words: str) -> None:
+    codes, output = shell(f"mkdir gone; (cd gone && rmdir ../gone && {EWVAL} {words})", tmp_path)
+    assert codes == [2]
+    assert "ewval: " in output
+    assert "Traceback" not in output
+
+
+def test_predict_stops_where_nobody_reads_and_nothing_is_saved(tmp_path: Path) -> None:
+    write_bar_folder(tmp_path / "data")
+    tasks = " ".join(str(1000 + number) for number in range(15))
+    words = f"predict {tasks} --data data --json --api http://127.0.0.1:9"
+    codes, output = shell(f"{EWVAL} {words} 2>err | true", tmp_path)
+    assert codes[0] == 0
+    assert output == ""
+    assert "Traceback" not in (tmp_path / "err").read_text(encoding="ascii")
+    codes, _ = shell(f"{EWVAL} {words} --out answers 2>err | true", tmp_path)
+    assert codes[0] == 0
+    assert len(list((tmp_path / "answers").glob("*/prediction.json"))) == 15

@@ -24,7 +24,7 @@ from ewval.cli.review import review
 from ewval.cli.train import train
 from ewval.cli.values import keep_variables_whole, kind_of, typed
 from ewval.core.constants import CONFIG_FILE
-from ewval.core.errors import EwvalError, UnreadableError
+from ewval.core.errors import EwvalError, UnreadableError, UsageError
 from ewval.core.version import __version__
 
 
@@ -38,13 +38,21 @@ class EwvalGroup(TyperGroup):
         except EwvalError as error:
             raise typer.Exit(report(error)) from error
         except OSError as error:
-            if error.filename is None:  # not about a file
+            if (foreseen := _foreseen(error)) is None:
                 raise
-            unreadable = UnreadableError(os.fsdecode(error.filename), error.strerror or str(error))
-            raise typer.Exit(report(unreadable)) from error
+            raise typer.Exit(report(foreseen)) from error
         except KeyboardInterrupt as error:
             message(f"interrupted; finished work is saved; resume with: {shlex.join(['ewval', *sys.argv[1:]])}")
             raise typer.Exit(Exit.INTERRUPTED) from error
+
+
+def _foreseen(error: OSError) -> EwvalError | None:
+    """Return our name for what the system says about a file that nothing below had a word for; None for the rest."""
+    if error.filename is not None:
+        return UnreadableError(os.fsdecode(error.filename), error.strerror or str(error))
+    if isinstance(error, FileNotFoundError):
+        return UsageError("the working folder is no longer there; change to another one")
+    return None
 
 
 app = typer.Typer(

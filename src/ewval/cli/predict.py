@@ -13,6 +13,7 @@ from ewval.cli.output import message, open_output
 from ewval.cli.progress import progress_bars
 from ewval.cli.show.answers import Form, Presenter
 from ewval.cli.show.viewing import check_viewer, show_in_viewer
+from ewval.cli.streams import is_unread
 from ewval.core.constants import ENV_MODEL
 from ewval.core.errors import EwvalError, UsageError
 from ewval.core.eyewire.credentials import read_token
@@ -91,6 +92,8 @@ def predict(
         reporter = _reporter(run) if report else None
         for result in run:
             presenter.take(result, reporter=reporter)
+            if is_unread() and out is None and reporter is None:
+                break  # nobody will see the rest
     code = presenter.finish(reads_contacts=run.reads_contacts, failed_cells=run.failed_cells)
     if reporter is not None:
         presenter.report(reporter, (out or Path()) / REPORT)
