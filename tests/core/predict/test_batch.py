@@ -156,13 +156,6 @@ def test_a_report_of_saved_answers_reads_their_maps(folder, model, tmp_path):
         run.saved.probability(1)
 
 
-def test_processes_share_the_tasks_in_pieces_that_leave_none_out():
-    items = list(range(10))
-    parts = [list(Shards(rank, 3).part(items)) for rank in range(3)]
-    assert [item for part in parts for item in part] == items
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
 def test_a_report_of_several_processes_needs_a_folder(folder, model):
     run = run_of(folder, model, [1])
     run.shards = Shards(0, 2)

@@ -11,7 +11,7 @@ from ewval.core.graph.graph import SegmentGraph, build_graph
 from ewval.core.segments.views import GraphView, view_volume
 from ewval.nn.joining.fit import Observed, fit_rule
 from ewval.nn.joining.joining import Scene, candidates, join
-from ewval.nn.joining.rule import JoinRule, join_rules
+from ewval.nn.joining.rule import JoinRule
 from ewval.nn.looks import VoxelMaps
 
 SLABS = np.array([1, 2, 3, 4], np.uint16)
@@ -102,12 +102,6 @@ def test_nothing_beside_the_object_is_no_candidate() -> None:
     assert not len(joined.ids)
 
 
-def test_a_rule_adds_what_each_says() -> None:
-    rule = JoinRule(network=2.0, contact=-1.0, offset=0.5)
-    found = rule.probability(np.array([0.0, 1.0]), np.array([0.5, 0.0]))
-    assert found.tolist() == pytest.approx([0.5, 1 / (1 + np.exp(-2.5))])
-
-
 def test_the_fitted_rule_is_the_one_that_made_the_labels() -> None:
     rng = np.random.default_rng(0)
     pooled, contact = rng.normal(size=40_000), rng.normal(size=40_000)
@@ -121,12 +115,3 @@ def test_a_fit_to_one_kind_alone_stays_finite() -> None:
     found = fit_rule(Observed(np.ones(4), np.zeros(4), np.zeros(4, bool), np.full(4, 9.0)))
     assert np.isfinite([found.network, found.contact, found.offset]).all()
     assert found.probability(np.ones(1), np.zeros(1))[0] < 0.05
-
-
-def test_a_card_holds_both_rules_or_is_refused() -> None:
-    both = {"full": NETWORK.to_card(), "packed": JoinRule(1, 2, 3).to_card()}
-    assert join_rules(both)["packed"] == JoinRule(1, 2, 3)
-    with pytest.raises(ValueError, match="not the rules of joining segments"):
-        join_rules({"full": NETWORK.to_card()})
-    with pytest.raises(ValueError, match="not the rules of joining segments"):
-        join_rules(both | {"full": {"network": 1}})
