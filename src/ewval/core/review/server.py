@@ -168,11 +168,13 @@ class ReviewServer:
         )
 
     async def _next(self, request: web.Request) -> web.StreamResponse:
-        """The next task, made ready; asked for while the person looks at `after`."""
+        """The next task, made ready; asked for `without` those that the person has seen, while looking at the last."""
         passed = [
             int(word) for word in request.query.get("without", "").split(",") if word.isascii() and word.isdigit()
         ]
         task = await asyncio.to_thread(partial(self._desk.next_task, without=passed))
+        if passed:
+            self._desk.is_begun.set()
         volume = None if task is None else self._desk.queue.tasks[task].volume
         return _json({"task": task, "volume": volume})
 
@@ -195,7 +197,6 @@ class ReviewServer:
             for start in range(0, len(array), 16):
                 await response.write(array[start : start + 16].tobytes())
         await response.write_eof()
-        self._desk.is_begun.set()
         return response
 
     async def _stroke(self, request: web.Request) -> web.StreamResponse:
