@@ -227,6 +227,8 @@ def test_serving_ends_with_its_task_and_ends_the_work_behind_it(make_desk):
         server = ReviewServer(make_desk(), secret=SECRET)
         task = asyncio.create_task(serve(server, opened=addresses.append, background=work))
         await asyncio.to_thread(began.wait, 30)
+        while not addresses:
+            await asyncio.sleep(0.01)
         assert addresses == [server.address]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
