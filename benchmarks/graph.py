@@ -18,9 +18,9 @@ import numpy as np
 
 from ewval.core.graph.graph import SegmentGraph, build_graph
 from ewval.core.kernels.library import kernels, without_kernels
+from ewval.core.models.registry import load_decider
 from ewval.core.sim.sample import generate_cube
 from ewval.core.volumes.raw import read_image, read_segmentation
-from ewval.nn.weights import load_model
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, np.ndarray]:
@@ -64,7 +64,7 @@ def main() -> None:
     else:
         made = generate_cube(1)
         cubes = [("generated", made.image, made.labels)]
-    pairs = load_model(None).head.pairs
+    pairs = load_decider().head.pairs
     for name, image, labels in cubes:
         print(f"{name}\n{'':10s}   clock: plain, compiled, ratio    processor: plain, compiled, ratio")
         graph, plain = compare("graph", lambda i=image, s=labels: build_graph(i, s), rounds=chosen.rounds)

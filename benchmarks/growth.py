@@ -22,8 +22,8 @@ from ewval.core.forest.growth import Growth, grow
 from ewval.core.forest.model import SegmentHead
 from ewval.core.graph.graph import build_graph
 from ewval.core.kernels.library import kernels
+from ewval.core.models.registry import load_decider
 from ewval.core.volumes.raw import read_image, read_segmentation
-from ewval.nn.weights import load_model
 
 FIELDS = ("rows", "log_odds", "refused", "refused_log_odds")
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", dest="sets")
     parser.add_argument("--limit", type=int, help="tasks a volume")
     chosen = parser.parse_args()
-    head = load_model(None).head
+    head = load_decider().head
     print(f"kernels: {'compiled' if kernels() else 'none, so both forms are the plain one'}")
     print(f"{'set':8s}{'tasks':>6s}{'plain, median':>15s}{'compiled, median':>18s}{'mean':>9s}{'ratio of all':>14s}")
     everything: list[tuple[list[float], list[float]]] = []
