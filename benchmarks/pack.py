@@ -135,7 +135,7 @@ def floor(volume: Path) -> tuple[float, str]:
 
 def pack_anew(folder: DataFolder, volume: int) -> None:
     clear(folder)
-    pack_volume(folder, volume)
+    pack_volume(folder, volume, graph=False)
 
 
 def presets(volumes: list[Path]) -> None:
@@ -167,7 +167,7 @@ def pool_seconds(folder: DataFolder, volumes: list[int], *, count: int) -> tuple
     with process_pool(count) as pool:
         list(pool.map(warm_up, range(8 * count)))
         began = time.perf_counter()
-        list(pool.map(partial(pack_volume, folder), volumes))
+        list(pool.map(partial(pack_volume, folder, graph=False), volumes))
         seconds = time.perf_counter() - began
         return seconds, max(pool.map(peak_bytes, range(4 * count)))
 
@@ -197,7 +197,7 @@ def dask_cluster(volumes: list[Path], scratch: Path) -> None:
     ):
         for executor in (pool, dask):
             clear(folder)
-            list(executor.map(partial(pack_volume, folder), range(1, len(volumes) + 1)))
+            list(executor.map(partial(pack_volume, folder, graph=False), range(1, len(volumes) + 1)))
             digests.append(contents(folder))
     print(f"\n4. Dask LocalCluster and local processes: {'same bytes' if digests[0] == digests[1] else 'DIFFERENT'}")
 
@@ -246,7 +246,7 @@ def reading(volumes: list[Path], scratch: Path) -> None:
     """30 tasks share a volume: a naive loader decodes it for each of them, the store once."""
     folder = link_raw(scratch, dict(enumerate(volumes, start=1)))
     for volume in range(1, len(volumes) + 1):
-        pack_volume(folder, volume)
+        pack_volume(folder, volume, graph=False)
     order = [volume for volume in range(1, len(volumes) + 1) for _ in range(30)]
     _, naive_s = timed(lambda: read_all(PackedStore(folder, cache=0), order), repeats=2)
     _, ours_s = timed(lambda: read_all(PackedStore(folder), order), repeats=2)
