@@ -295,12 +295,14 @@ def test_a_model_that_reads_contacts_warns_of_packed_volumes(
     data = shutil.copytree(fetched, tmp_path / "data")
     if is_packed:
         shutil.rmtree(data / "raw")
+        shutil.rmtree(data / "graphs")
     words = ("predict", min(world_tasks), "--json", "--model", model if name == "fresh" else name, "--data", data)
     result = cli(*words)
     assert result.exit_code == 0, result.output
     assert [document["resolution"] for document in lines(result)] == ["packed" if is_packed else "full"]
     assert (WARNING in result.stderr) == is_warned
-    assert len(result.stderr.splitlines()) == is_warned
+    others = [line for line in result.stderr.splitlines() if "familiarity" not in line]  # a generated volume is unlike
+    assert len(others) == is_warned
     assert cli(*words, "--quiet").stderr == ""
 
 
@@ -369,7 +371,7 @@ def test_what_cannot_be_answered_is_not_counted_as_progress(cli, model, tiny_wor
     [
         (("--api", "eyewire.org"), 2, "ewval: --api should be a URL such as https://eyewire.org"),
         (("--token-file", "none"), 6, "ewval: token file none not found"),
-        (("--out", "file"), 2, "ewval: --out file cannot be written to"),
+        (("--out", "file"), 2, "ewval: cannot write file/run.json: "),
     ],
 )
 def test_nonsense_is_told_also_where_nothing_has_to_be_fetched(
