@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -471,9 +472,13 @@ def test_two_packs_of_one_folder_both_end_well(
 ) -> None:
     for kind in ("images", "segmentation"):
         shutil.rmtree(data / kind)
-    slow = odd_system("import os, time\nsync = os.fsync\nos.fsync = lambda stream: (time.sleep(2), sync(stream))\n")
+    slow = odd_system("import os, time\nsync = os.fsync\nos.fsync = lambda stream: (time.sleep(6), sync(stream))\n")
     words = ("pack", "--workers", 1, "--no-graph", *drop, "--data", data)
-    both = [start(world, tmp_path, *words, env=slow), start(world, tmp_path, *words)]
+    first = start(world, tmp_path, *words, env=slow)
+    while not list(data.rglob("*.incomplete")):
+        assert first.poll() is None, "it ended before it wrote anything"
+        time.sleep(0.02)
+    both = [first, start(world, tmp_path, *words)]
     for process in both:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
