@@ -122,6 +122,9 @@ def test_a_head_learns_what_holds_away_from_home_by_leaving_each_tissue_out(
     assert again.familiarity is not None
     answers = [h.score(third.graph, [third.graph.ids[0]]) for h in (head, again)]
     assert [answer.familiarity for answer in answers] == [1.0, 1.0]
+    asked.clear()
+    fit_head([*volumes, replace(third, validates=False)], dealt, config=SMALL, keep=keep)
+    assert set(asked) == {"", "blocks0", "blocks1"}  # generated cubes choose nothing
     alike = fit_head(three, dealt, config=replace(SMALL, alike=(("blocks0", "blocks1"),))).head
     assert alike.away is None  # two tissues are too few
 

@@ -160,13 +160,15 @@ def _away(
 
 
 def _tissues(volumes: Sequence[LabelledVolume], config: LearnConfig) -> dict[str, list[LabelledVolume]]:
-    """Return the volumes with something to learn, by the tissues that are left out in turn; none if too few."""
+    """Return the tissues that are left out in turn; none if there are too few, and none that choose no settings."""
     tissue = {name: names[0] for names in config.alike for name in names}
     found: dict[str, list[LabelledVolume]] = {}
     for volume in volumes:
         if volume.cells:
             found.setdefault(tissue.get(volume.dataset, volume.dataset), []).append(volume)
-    return found if config.away and len(found) >= LEAST_TISSUES else {}
+    if not config.away or len(found) < LEAST_TISSUES:
+        return {}
+    return {name: mine for name, mine in found.items() if any(volume.validates for volume in mine)}
 
 
 def _try_elsewhere(

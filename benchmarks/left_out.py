@@ -1,0 +1,221 @@
+"""What forests of a recipe reach on cells and on whole tissues that were left out of them.
+
+    python benchmarks/left_out.py FOLDER SHARED [--recipe graph-packaged] [--generated FOLDER]
+
+FOLDER holds the data folders fib25, gala and pinky, as `ewval fetch`, `pack` and `index` leave them; SHARED holds
+data/scored.json. At home each scored task is grown by forests that neither its cell nor what touches it taught, and
+the settings are those that the recipe chooses on all such tasks. Away each is grown by forests that saw nothing of
+its tissue, by settings from the other tissues alone: theirs at home, theirs left out, and the mean of both by
+familiarity, as the model does it. FOLDER/forests keeps forests, so that the same command goes on where it stopped.
+
+Prints F1 by volume (tasks with something to add; 95 % intervals over cells), that of the best prefix of each growth
+and of the best fixed cut on probability, ECE per task, the share of the wrong volume in the fifth of the candidates
+that are least certain, and in the first tenth of the tasks.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ewval.core.evaluation.bootstrap import ClusterSums, interval, resampled_means
+from ewval.core.evaluation.calibration import ece
+from ewval.core.evaluation.review import found_first
+from ewval.core.folder import DataFolder
+from ewval.core.forest.boosting import Forest, merge_forests
+from ewval.core.forest.candidates import Surroundings, survey
+from ewval.core.forest.familiarity import Familiarity
+from ewval.core.forest.fit import FittedHead, _tissues, _try_elsewhere, fit_head, named
+from ewval.core.forest.growth import Growth, best_cut, grow
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled_folder import read_labelled, share_out
+from ewval.core.forest.learn import LearnConfig, learn_candidates, learn_pairs
+from ewval.core.forest.model import HeadSettings
+from ewval.core.forest.tune import Trial, tune, tune_away
+from ewval.core.recipe import check_recipe, read_recipe
+from ewval.core.storage.arrays import read_arrays, write_arrays
+from ewval.core.tasks.table import TaskTable
+from ewval.core.training.recipe import GraphRecipe
+
+SETS, SIDES = ("fib25", "gala", "pinky"), ("train", "val", "test")
+TISSUE = {"fib25": "fib25", "gala": "fib25", "pinky": "pinky", "generated": "generated"}
+CUTS = tuple(round(0.1 * i, 1) for i in range(1, 10))
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A scored task as it was grown, and how familiar its cube was to those who grew it."""
+
+    cell: int
+    trial: Trial
+    familiarity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Forests that know nothing of one tissue, how familiar its cubes are to them, and trials on it."""
+
+    pairs: Forest
+    candidates: Forest
+    known: Familiarity
+    trials: list[Trial]
+
+
+def keeper(folder: Path) -> Callable[[str, Callable[[], Forest]], Forest]:
+    """Return a keeper of forests in a folder of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(name: str, fit: Callable[[], Forest]) -> Forest:
+        path = folder / f"{name}.npz"
+        if not path.is_file():
+            write_arrays(path, fit().arrays())
+        return Forest.from_arrays(read_arrays(path))
+
+    return keep
+
+
+def elsewhere(volumes: Sequence[LabelledVolume], parts: dict, config: LearnConfig, keep: Callable) -> dict:
+    """Return by tissue what was learned without it, in the same way as the recipe does."""
+    once, found = replace(config, rounds=1), {}
+    for name, mine in sorted(_tissues(volumes, config).items()):
+        others = [volume for volume in volumes if volume not in mine]
+        dealt, here = {c: parts[c] for v in others for c in v.cells}, named(keep, f"without-{name}-")
+        pairs = learn_pairs(others, dealt, config=once, keep=here)
+        candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here)
+        known = Familiarity.learn((v.graph.evidence for v in others), count=len(others))
+        trials = _try_elsewhere(mine, pairs.forest, candidates.forest, config=config)
+        found[name] = Elsewhere(pairs.forest, candidates.forest, known, trials)
+    return found
+
+
+def grown_tasks(
+    folder: DataFolder, rows: list[dict], volumes: dict[int, LabelledVolume], look: Callable, judge: Callable
+) -> list[Grown]:
+    """Grow scored tasks.
+
+    Args:
+        folder: Of the set.
+        rows: Of scored.json.
+        volumes: By id.
+        look: From a volume to its surroundings and familiarity.
+        judge: From a cell to the forest of candidates.
+    """
+    table, cell_of, looks, found = TaskTable.load(folder), {row["task"]: row["cell"] for row in rows}, {}, []
+    for row in map(int, table.rows(np.array(sorted(cell_of)))):
+        volume = volumes[int(table.volume[row])]
+        if volume.name not in looks:
+            looks[volume.name] = look(volume)
+        around, familiarity = looks[volume.name]
+        seed, target = volume.graph.rows(table.seed(row)), np.zeros(len(volume.graph.ids), bool)
+        target[np.setdiff1d(volume.graph.rows(table.aggregate(row)), seed)] = True
+        growth = grow(around, seed, judge=judge(int(table.group[row])))
+        trial = Trial(volume.dataset, growth, volume.graph.voxels.astype(float), target)
+        found.append(Grown(cell_of[int(table.ids[row])], trial, familiarity))
+    return found
+
+
+def at_home(fitted: FittedHead) -> tuple[Callable, Callable]:
+    """Return how cubes and cells are looked at by forests that have not seen them."""
+
+    def look(volume: LabelledVolume) -> tuple[Surroundings, float]:
+        return survey(volume.graph, fitted.log_odds(volume)), 1.0
+
+    def judge(cell: int) -> Forest:
+        return merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in fitted.courses])
+
+    return look, judge
+
+
+def away_from(other: Elsewhere) -> tuple[Callable, Callable]:
+    """Return how the tissue is looked at that was left out."""
+
+    def look(volume: LabelledVolume) -> tuple[Surroundings, float]:
+        evidence = volume.graph.evidence
+        return survey(volume.graph, other.pairs.log_odds(evidence)), other.known.of(evidence)
+
+    return look, lambda cell: other.candidates  # noqa: ARG005 - the same for every cell
+
+
+def line(label: str, tasks: list[Grown], settings_of: Callable[[Grown], HeadSettings]) -> str:
+    """Return one line of the table."""
+    scores, figures, cuts = [], {"ece": [], "best": [], "wrong": [], "expected": []}, {cut: [] for cut in CUTS}
+    doubts, errors = [], []
+    for task in tasks:
+        trial, settings = task.trial, settings_of(task)
+        growth: Growth = trial.growth
+        chance = settings.calibration.probability(np.concatenate([growth.log_odds, growth.refused_log_odds]))
+        joined, rows = chance[: len(growth.rows)], np.concatenate([growth.rows, growth.refused])
+        count = best_cut(trial.voxels[growth.rows], joined, nothing=settings.nothing).count
+        chosen = np.arange(len(rows)) < count
+        wrong = np.where(chosen != trial.target[rows], trial.voxels[rows], 0.0)
+        unseen = trial.target.copy()
+        unseen[rows] = False
+        figures["wrong"].append(wrong.sum() + trial.voxels[unseen].sum())
+        figures["expected"].append(float((np.where(chosen, 1 - chance, chance) * trial.voxels[rows]).sum()))
+        doubts.append(np.minimum(chance, 1 - chance))
+        errors.append(wrong)
+        if len(rows):
+            figures["ece"].append(ece(chance, trial.target[rows]))
+        if trial.target.any():
+            scores.append((task.cell, trial.f1(count)))
+            figures["best"].append(max(trial.f1(n) for n in range(len(growth.rows) + 1)))
+            for cut in CUTS:
+                cuts[cut].append(trial.f1(int((joined >= cut).sum())))
+    order = np.argsort(-np.concatenate(doubts), kind="stable")
+    doubtful = np.concatenate(errors)[order][: len(order) // 5].sum() / max(sum(figures["wrong"]), 1)
+    first = found_first(np.array(figures["expected"]), np.array(figures["wrong"]))
+    best_cut_at = max(CUTS, key=lambda cut: np.mean(cuts[cut]))
+    best, error = np.mean(figures["best"]), np.mean(figures["ece"])
+    reached = f"{with_interval(scores)} | {best:.3f} | {np.mean(cuts[best_cut_at]):.3f} at {best_cut_at}"
+    return f"| {label} | {reached} | {error:.3f} | {doubtful:.2f} | {first:.2f} |"
+
+
+def with_interval(scores: list[tuple[int, float]]) -> str:
+    cells = sorted({cell for cell, _ in scores})
+    sums = np.array([[sum(f1 for cell, f1 in scores if cell == one)] for one in cells])
+    counts = np.array([sum(cell == one for cell, _ in scores) for one in cells], dtype=np.int64)
+    low, high = interval(resampled_means(ClusterSums(counts, sums))[:, 0])
+    return f"{np.mean([f1 for _, f1 in scores]):.3f} [{low:.3f}, {high:.3f}] ({len(scores)})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--recipe", default="graph-packaged")
+    parser.add_argument("--generated", type=Path, help="as a run of the recipe leaves it")
+    chosen = parser.parse_args()
+    recipe = check_recipe(GraphRecipe, read_recipe(chosen.recipe), name=chosen.recipe)
+    config, keep = recipe.learning(seed=0), keeper(chosen.folder / "forests")
+    volumes = [v for name in SETS for v in read_labelled(DataFolder(chosen.folder / name), sides=SIDES)]
+    if chosen.generated is not None:
+        weight = recipe.generated.weight if recipe.generated else 1.0
+        volumes += read_labelled(DataFolder(chosen.generated), weight=weight, validates=False)
+    parts = share_out(volumes, parts=recipe.parts, seed=0)
+    fitted = fit_head(volumes, parts, config=replace(config, away=False), keep=keep)
+    others = elsewhere(volumes, parts, config, keep)
+    by_id = {name: {v.id: v for v in volumes if v.dataset == name} for name in SETS}
+    scored = json.loads((chosen.shared / "data" / "scored.json").read_text())["tasks"]
+    home = {}
+    print("| | F1 (tasks) | best prefix | best fixed cut | ECE per task | least certain 20 % | first 10 % |")
+    print("|---|---|---|---|---|---|---|")
+    for name in SETS:
+        folder = DataFolder(chosen.folder / name)
+        home[name] = grown_tasks(folder, scored[name], by_id[name], *at_home(fitted))
+        print(line(f"{name} at home", home[name], lambda task: fitted.head.settings), flush=True)  # noqa: ARG005
+    for name in SETS:
+        folder, mine = DataFolder(chosen.folder / name), TISSUE[name]
+        tasks = grown_tasks(folder, scored[name], by_id[name], *away_from(others[mine]))
+        away = tune_away([trial for tissue, other in others.items() if tissue != mine for trial in other.trials])
+        theirs = tune([task.trial for other in SETS if TISSUE[other] != mine for task in home[other]]).settings
+        print(line(f"{name} away, settings of others at home", tasks, lambda task, s=theirs: s))  # noqa: ARG005
+        print(line("- settings of tissues left out", tasks, lambda task, s=away: s))  # noqa: ARG005
+        mean = lambda task, one=theirs, other=away: one.toward(other, task.familiarity)  # noqa: E731
+        print(line("- the mean of both by familiarity", tasks, mean), flush=True)
+
+
+if __name__ == "__main__":
+    main()
