@@ -52,6 +52,7 @@ class Recorded:
     """Answers with what stands in a predictions file."""
 
     chosen: dict[int, list[int]]
+    reads_graph = False
 
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
         return [named_segments(question, self.chosen.get(question.sample.task, ())) for question in questions]
@@ -63,6 +64,10 @@ class Recording:
 
     answerer: Answerer
     path: Path
+
+    @property
+    def reads_graph(self) -> bool:
+        return self.answerer.reads_graph
 
     def answer(self, questions: Sequence[Question]) -> list[Guess]:
         guesses = self.answerer.answer(questions)

@@ -35,7 +35,8 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(cli: Run, tmp_path: Pa
     (tmp_path / "file").write_text("")
     result = cli("demo", "--out", "file/below")
     assert result.exit_code == 2
-    assert result.stderr == "ewval: --out file/below cannot be written: Not a directory; choose another folder\n"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("ewval: cannot write file/below: ")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"ports": 3}', '{"ports": ["a", "b"]}'])

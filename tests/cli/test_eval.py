@@ -78,16 +78,18 @@ def test_a_damaged_model(cli: Cli, data, tmp_path):
 
 
 def test_a_run_shows_the_table_the_guards_and_the_report(cli: Cli, data):
-    result = cli("eval", "--limit", 2, "--loops", "1", "--out", "out", "--device", "cpu")
+    warned = cli("eval", "--limit", 2, "--loops", "1", "--out", "other", "--device", "cpu", "--no-report")
+    assert "--loops is ignored: model graph has no loops" in warned.stderr
+    result = cli("eval", "--limit", 2, "--out", "out", "--device", "cpu")
     assert result.exit_code == 0, result.stderr
-    for text in ("| loops=1 ", "| seed alone ", "guard own_answer: pass", "guard split_overlap: pass"):
+    for text in ("| default ", "| seed alone ", "guard own_answer: pass", "guard split_overlap: pass"):
         assert text in result.stdout
     assert result.stdout.endswith("report: out/report.html\n")
     assert "eval: 2/2 tasks (100 %)" in result.stderr
     document = json.loads((data.parent / "out" / "metrics.json").read_text())
-    again = cli("eval", "--limit", 2, "--loops", "1", "--out", "out", "--device", "cpu", "--json")
+    again = cli("eval", "--limit", 2, "--out", "out", "--device", "cpu", "--json")
     assert (again.exit_code, json.loads(again.stdout)) == (0, document)
-    quiet = cli("eval", "--limit", 2, "--loops", "1", "--out", "out", "--device", "cpu", "-q")
+    quiet = cli("eval", "--limit", 2, "--out", "out", "--device", "cpu", "-q")
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "out/report.html\n", "")
 
 

@@ -116,6 +116,8 @@ def test_what_was_interrupted_goes_on_where_it_stopped(bar_folder, tmp_path):
     class Stopping:
         """Stops after some questions, as a person with Ctrl-C would."""
 
+        reads_graph = False
+
         def __init__(self, answerer, after):
             self.answerer, self.after, self.asked = answerer, after, 0
 
