@@ -10,7 +10,7 @@ demo: $(VENV)/.ready
 	$(BIN)/ewval demo
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check src tests benchmarks

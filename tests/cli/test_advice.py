@@ -46,7 +46,7 @@ def follow(cli: Cli, fetch: Callable[..., Result], advice: str) -> None:
 
 @pytest.fixture
 def data(fetch: Callable[..., Result], cli: Cli, tmp_path: Path) -> Path:
-    assert fetch("--pack").exit_code == 0
+    assert fetch("--pack", "--no-graph").exit_code == 0
     assert cli("index", "--data", "data").exit_code == 0
     assert problems(cli) == []
     return tmp_path / "data"

@@ -162,8 +162,33 @@ def test_no_room_is_one_line_exit_2_and_the_same_command_goes_on(
     assert "Traceback" not in again.stderr
 
 
+QUICK = """arch = "lwunet"
+[network]
+context = 0
+loops = 1
+[samples]
+batch_size = 2
+vary_seed = 1
+crop = 8
+[pretraining]
+cubes = 2
+tasks = 2
+magnify = 4
+steps = 1
+learning_rate = 0.01
+vary_seed = 1
+"""
+"""A recipe of seconds."""
+
+
+def quick_training(data: Path, tmp_path: Path) -> tuple[object, ...]:
+    (tmp_path / "quick.toml").write_text(QUICK)
+    run = ("--run", tmp_path / "run", "--recipe", tmp_path / "quick.toml")
+    return ("train", "--data", data, *run, "--steps", 1, "--device", "cpu")
+
+
 def test_training_without_room_says_so_and_goes_on(run: Run, data: Path, tmp_path: Path) -> None:
-    command = ("train", "--data", data, "--run", tmp_path / "run", "--arch", "lwunet", "--steps", 1, "--device", "cpu")
+    command = quick_training(data, tmp_path)
     done = run(*command, limit=3000)
     assert done.returncode == 2, done.stderr
     assert last_line(done).startswith(f"ewval: cannot write {tmp_path / 'run'}/")
@@ -228,8 +253,7 @@ def test_eval_draws_whatever_backend_a_notebook_asks_for(
 
 
 def test_train_draws_whatever_backend_a_notebook_asks_for(run: Run, data: Path, tmp_path: Path) -> None:
-    words = ("train", "--data", data, "--run", tmp_path / "run", "--arch", "lwunet", "--steps", 1, "--device", "cpu")
-    done = run(*words, "--init", "none", env={"MPLBACKEND": "nonsense"})
+    done = run(*quick_training(data, tmp_path), "--init", "none", env={"MPLBACKEND": "nonsense"})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "progress.png").is_file()
     assert (tmp_path / "run" / "model.safetensors").is_file()

@@ -20,7 +20,7 @@ def test_a_fresh_one_changes_nothing() -> None:
 @pytest.mark.parametrize("spread", [2.0, 4.0])
 def test_it_finds_the_map_that_outcomes_came_from(true: BetaCalibration, spread: float) -> None:
     random = np.random.default_rng(0)
-    odds = random.normal(-2, spread, 200_000)
+    odds = random.normal(-2, spread, 40_000)
     truth = random.random(len(odds)) < true.probability(odds)
     found = BetaCalibration.fit(odds, truth, weight=np.full(len(odds), 1 / len(odds)))
     np.testing.assert_allclose(found.probability(ODDS), true.probability(ODDS), atol=0.05)
