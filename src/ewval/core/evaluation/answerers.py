@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.evaluation.evidence import EvidenceCache
@@ -15,8 +14,6 @@ from ewval.core.predict.prediction import TaskPrediction, check_numbers, predict
 from ewval.core.segments.decision import AS_CARDS_SAY, Looks, Question
 from ewval.core.segments.verdicts import reachable
 from ewval.core.segments.views import ViewSource
-
-Pairs = NDArray[np.int64]
 
 
 class Answerer(Protocol):
