@@ -1,16 +1,11 @@
 """One host that is asked with care: evenly paced, few connections, patient, and never told another host's secrets."""
 
 import asyncio
-import base64
 import logging
-import math
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -31,9 +26,10 @@ from ewval.core.errors import (
 )
 from ewval.core.eyewire.checksums import is_as_stated
 from ewval.core.eyewire.limits import Limits
-from ewval.core.eyewire.proxies import Proxies, Proxy
+from ewval.core.eyewire.patience import Patience, retry_after_s
+from ewval.core.eyewire.proxies import Proxies, Proxy, through
 from ewval.core.eyewire.throttle import Pace, Strain
-from ewval.core.eyewire.urls import follow, on_the_wire, without_login
+from ewval.core.eyewire.urls import follow, is_same_host, on_the_wire, without_login, without_query
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +176,7 @@ class Host:
 
     async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
         """Try until it works or patience ends."""
-        patience = _Patience(self._limits, began_s=self._clock())
+        patience = Patience(self._limits, began_s=self._clock())
         while True:
             try:
                 return await once()
@@ -213,7 +209,7 @@ class Host:
                 if isinstance(answer, bytes):
                     return answer
                 url, query = self._follow(url, answer), query if self.options.origin else {}
-        raise RefusedError(_without_query(url), "it redirects endlessly")
+        raise RefusedError(without_query(url), "it redirects endlessly")
 
     async def _take_turn(self) -> None:
         """Wait for a turn, now that a connection stands; called before each request, first or again."""
@@ -229,14 +225,14 @@ class Host:
         self, url: str, *, query: Mapping[str, str], limit: int, seen: Callable[[], None]
     ) -> "bytes | _Elsewhere":
         self._check_origin(url)
-        sent = _Sent(_without_query(url))
+        sent = _Sent(without_query(url))
         _SENT.set(sent)
         proxy = self._proxies.of(url)
         if proxy is not None and not proxy.is_usable:
             raise ProxyError(sent.url, "only HTTP proxies can be used", proxy.url)
         try:
             async with self._session.get(
-                self._target(url, query), allow_redirects=False, **_through(proxy, url)
+                self._target(url, query), allow_redirects=False, **through(proxy, url)
             ) as reply:
                 latency_s = self._clock() - sent.at_s
                 log.debug("%s: %d in %.0f ms", sent.url, reply.status, 1000 * latency_s)
@@ -290,7 +286,7 @@ class Host:
         if status in (404, 410):
             raise MissingError(url)
         if status in (429, 503):
-            self._throttle(_retry_after_s(reply.headers), url=url)
+            self._throttle(retry_after_s(reply.headers), url=url)
             raise ThrottledError(url)
         if status >= 500 or status in (408, 425):
             raise UnreachableError(url, f"status {status}")
@@ -311,7 +307,7 @@ class Host:
     def _follow(self, url: str, answer: "_Elsewhere") -> str:
         """Return where a redirect leads; a server that repeats our query in it must not add to it."""
         target = without_login(follow(url, answer.location))
-        return _without_query(target) if self.options.origin else target
+        return without_query(target) if self.options.origin else target
 
     def _check_origin(self, url: str) -> None:
         try:
@@ -320,8 +316,8 @@ class Host:
         except ValueError:
             fit = False
         if not fit:
-            raise RefusedError(_without_query(url), "it is not an http(s) URL")
-        if self.options.origin is not None and not _is_same_host(url, self.options.origin):
+            raise RefusedError(without_query(url), "it is not an http(s) URL")
+        if self.options.origin is not None and not is_same_host(url, self.options.origin):
             raise RefusedError(self.options.origin, f"it redirects to another host, {parts.hostname}")
 
     def _count_answer(self) -> None:
@@ -361,35 +357,6 @@ class _Elsewhere:
     location: str
 
 
-class _Patience:
-    """Decides for one request whether to try again, and after which wait."""
-
-    def __init__(self, limits: Limits, *, began_s: float) -> None:
-        self._limits, self._began_s = limits, began_s
-        self._tries = self._bad = 0
-
-    def allows(self, error: EwvalError, *, is_new: bool, now: float) -> bool:
-        """Count a try that ended in `error`; return whether another may follow.
-
-        Args:
-            error: What went wrong.
-            is_new: Whether the host has never answered.
-            now: Monotonic seconds.
-        """
-        self._tries += 1
-        self._bad += isinstance(error, ReplyError | DamagedError)
-        tries = self._limits.tries_before_first_answer if is_new else self._limits.tries
-        return (
-            self._tries < tries
-            and self._bad < self._limits.tries_at_bad_content
-            and now - self._began_s < self._limits.patience_s
-        )
-
-    def wait_s(self) -> float:
-        """Return how long to wait before the next try."""
-        return self._limits.wait_s(self._tries) + self._limits.wait_jitter_s * random.random()
-
-
 def user_agent(version: str, contact: str | None = None) -> str:
     """Return who asks: the program, where to read about it, and whom to write to."""
     told = "".join(
@@ -398,59 +365,8 @@ def user_agent(version: str, contact: str | None = None) -> str:
     return f"ewval/{version} (+https://github.com/ewval/ewval{f'; {told.strip()}' if told.strip() else ''})"
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a Retry-After header asks for; None where it holds neither a number nor a date.
-
-    A date is read by the clock of the server that wrote it, where the reply tells that.
-    """
-    text = headers.get("Retry-After", "")
-    try:
-        wait_s = float(text)
-    except ValueError:
-        then = _date(text)
-        wait_s = math.nan if then is None else (then - (_date(headers.get("Date", "")) or _now())).total_seconds()
-    return max(0.0, wait_s) if math.isfinite(wait_s) else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _through(proxy: Proxy | None, url: str) -> dict[str, Any]:
-    """Return the arguments that send a request for `url` through `proxy`.
-
-    The login goes to the proxy alone: with the request that it reads itself, or with the one for a tunnel.
-    """
-    if proxy is None:
-        return {}
-    if proxy.login is None:
-        return {"proxy": proxy.url}
-    told = {"Proxy-Authorization": f"Basic {base64.b64encode(':'.join(proxy.login).encode()).decode()}"}
-    return {"proxy": proxy.url, "proxy_headers" if urlsplit(url).scheme == "https" else "headers": told}
-
-
 def _is_about(proxy: Proxy, error: Exception) -> bool:
     """Whether it was the proxy that could not be had: its address, its kind, or its answer to our request for a way."""
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return True
     return isinstance(error, aiohttp.ClientConnectorDNSError) and error.host == urlsplit(proxy.url).hostname
-
-
-def _is_same_host(url: str, origin: str) -> bool:
-    """Whether `url` is on the host of `origin`; the change from http to https is allowed, the way back is not."""
-    there, here = urlsplit(url), urlsplit(origin)
-    if there.hostname != here.hostname:
-        return False
-    return there[:2] == here[:2] or (here.scheme == "http" and there.scheme == "https")
-
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0].partition("#")[0]

@@ -3,9 +3,11 @@
 Source: the forms of NO_PROXY that curl, Go and Python's requests agree on, networks such as 10.0.0.0/8 included.
 """
 
+import base64
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
@@ -97,3 +99,16 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def through(proxy: Proxy | None, url: str) -> dict[str, Any]:
+    """Return the arguments that send a request for `url` through `proxy`.
+
+    The login goes to the proxy alone: with the request that it reads itself, or with the one for a tunnel.
+    """
+    if proxy is None:
+        return {}
+    if proxy.login is None:
+        return {"proxy": proxy.url}
+    told = {"Proxy-Authorization": f"Basic {base64.b64encode(':'.join(proxy.login).encode()).decode()}"}
+    return {"proxy": proxy.url, "proxy_headers" if urlsplit(url).scheme == "https" else "headers": told}

@@ -54,3 +54,16 @@ def without_login(url: str) -> str:
 def follow(url: str, location: str) -> str:
     """Return where a redirect from `url` leads; an absolute one is taken to the byte."""
     return location if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", location) else urljoin(url, location)
+
+
+def is_same_host(url: str, origin: str) -> bool:
+    """Whether `url` is on the host of `origin`; the change from http to https is allowed, the way back is not."""
+    there, here = urlsplit(url), urlsplit(origin)
+    if there.hostname != here.hostname:
+        return False
+    return there[:2] == here[:2] or (here.scheme == "http" and there.scheme == "https")
+
+
+def without_query(url: str) -> str:
+    """Return `url` without query and fragment, as messages name it."""
+    return url.partition("?")[0].partition("#")[0]
