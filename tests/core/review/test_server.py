@@ -44,7 +44,7 @@ def status_of(visit, method, path, **options):
 def test_the_page_and_all_it_needs_come_from_here_alone(visit):
     async def act(session, address, _desk):
         found = {}
-        for name in ("", "style.css", "review.js", "slices.js", "solid.js"):
+        for name in ("", "style.css", "review.js", "slices.js", "painters.js", "solid.js"):
             async with session.get(address + name) as reply:
                 found[name] = (reply.status, reply.headers, await reply.text())
         return found

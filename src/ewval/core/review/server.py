@@ -53,6 +53,7 @@ PAGE_FILES = {
     "style.css": ("ewval.core.review.page", "style.css", "text/css"),
     "review.js": ("ewval.core.review.page", "review.js", "text/javascript"),
     "slices.js": ("ewval.core.review.page", "slices.js", "text/javascript"),
+    "painters.js": ("ewval.core.show.viewer", "painters.js", "text/javascript"),
     "solid.js": ("ewval.core.review.page", "solid.js", "text/javascript"),
 }
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

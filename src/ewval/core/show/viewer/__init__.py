@@ -91,7 +91,7 @@ def _page(data: Mapping[str, Any], *, title: str, subtitle: str) -> str:
         "@STYLE@": (folder / "style.css").read_text(encoding="utf-8"),
         "@TITLE@": html.escape(title),
         "@SUBTITLE@": html.escape(subtitle),
-        "@SCRIPT@": (folder / "viewer.js").read_text(encoding="utf-8"),
+        "@SCRIPT@": _script(),
         # A "</script>" in the data would end the element that holds it.
         "@DATA@": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
     }
@@ -99,6 +99,13 @@ def _page(data: Mapping[str, Any], *, title: str, subtitle: str) -> str:
     for mark, text in parts.items():
         page = page.replace(mark, text)
     return page
+
+
+def _script() -> str:
+    """Return the painters, which the review loads as a module, and the viewer as one script of strict JavaScript."""
+    folder = files("ewval.core.show.viewer")
+    painters, viewer = ((folder / name).read_text(encoding="utf-8") for name in ("painters.js", "viewer.js"))
+    return '"use strict";\n' + painters.replace("export function", "function") + viewer
 
 
 def _row(document: Document) -> dict[str, Any]:

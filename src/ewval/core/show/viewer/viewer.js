@@ -1,4 +1,3 @@
-"use strict";
 // Draws one report: slices with overlays, and the bodies of the segments in 3D. Loads nothing from anywhere.
 (() => {
   const element = (id) => document.getElementById(id);
@@ -215,22 +214,10 @@
 
   // ---- bodies ---------------------------------------------------------------------------------------------------
   function withNormals(steps, faces) {
-    const size = report.size;  // nanometres along x, y, z
-    const longest = Math.max(...size);
-    const positions = new Float32Array(steps.length), normals = new Float32Array(steps.length);
-    for (let at = 0; at < steps.length; at++) positions[at] = (steps[at] / 65535 - 0.5) * size[at % 3] / longest;
-    for (let face = 0; face < faces.length; face += 3) {
-      const [a, b, c] = [faces[face] * 3, faces[face + 1] * 3, faces[face + 2] * 3];
-      const u = [0, 1, 2].map((k) => positions[b + k] - positions[a + k]);
-      const v = [0, 1, 2].map((k) => positions[c + k] - positions[a + k]);
-      const normal = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-      for (const corner of [a, b, c]) for (let k = 0; k < 3; k++) normals[corner + k] += normal[k];
-    }
-    for (let at = 0; at < normals.length; at += 3) {
-      const length = Math.hypot(normals[at], normals[at + 1], normals[at + 2]) || 1;
-      for (let k = 0; k < 3; k++) normals[at + k] /= length;
-    }
-    return { positions, normals, faces };
+    const longest = Math.max(...report.size);  // nanometres along x, y, z
+    const positions = new Float32Array(steps.length);
+    for (let at = 0; at < steps.length; at++) positions[at] = (steps[at] / 65535 - 0.5) * report.size[at % 3] / longest;
+    return { positions, normals: normalsOf(positions, faces), faces };
   }
 
   function frameLines() {
@@ -241,165 +228,27 @@
     for (let a = 0; a < 8; a++) for (const bit of [1, 2, 4]) if (!(a & bit)) lines.push(corners[a], corners[a | bit]);
     const depth = ((Number(element("z").value) + 0.5) / current.volume.depth * 2 - 1) * half[2];
     const plane = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => [x * half[0], y * half[1], depth]);
-    const outline = plane.flatMap((corner, place) => [corner, plane[(place + 1) % 4]]);
-    return { box: lines, outline };
-  }
-
-  // Turning happens in one place for both ways of drawing: 3 x 3, then a perspective from `distance`.
-  const eye = { yaw: -0.6, pitch: 0.45, distance: 2.3 };
-  function turning() {
-    const [cy, sy, cp, sp] = [Math.cos(eye.yaw), Math.sin(eye.yaw), Math.cos(eye.pitch), Math.sin(eye.pitch)];
-    // Image rows run downwards, so y is mirrored, and z goes into the screen.
-    return [[cy, 0, sy], [sy * sp, -cp, -cy * sp], [-sy * cp, -sp, cy * cp]];
-  }
-
-  function solidWebGl(canvas) {
-    const gl = canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true });
-    if (!gl) return null;
-    const compile = (kind, source) => {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      return shader;
-    };
-    const program = gl.createProgram();
-    gl.attachShader(program, compile(gl.VERTEX_SHADER, `#version 300 es
-      in vec3 place; in vec3 normal; uniform mat3 turn; uniform float distance; out vec3 facing; out float depth;
-      void main() {
-        vec3 seen = turn * place; facing = turn * normal; depth = seen.z;
-        gl_Position = vec4(seen.xy * 2.7, seen.z * 0.5, seen.z + distance);
-      }`));
-    gl.attachShader(program, compile(gl.FRAGMENT_SHADER, `#version 300 es
-      precision highp float; in vec3 facing; in float depth; uniform vec4 colour; uniform float lit; out vec4 result;
-      void main() {
-        vec3 n = normalize(facing + vec3(1e-6));
-        float light = 0.30 + 0.62 * abs(dot(n, normalize(vec3(-0.35, 0.5, -0.8)))) + 0.18 * pow(abs(n.z), 12.0);
-        float haze = clamp(1.05 - 0.35 * (depth + 0.6), 0.55, 1.0);
-        result = vec4(colour.rgb * mix(1.0, light * haze, lit), colour.a);
-      }`));
-    gl.linkProgram(program);
-    gl.useProgram(program);
-    const at = Object.fromEntries(["turn", "distance", "colour", "lit"].map((name) => [name, gl.getUniformLocation(program, name)]));
-    const [place, normal] = ["place", "normal"].map((name) => gl.getAttribLocation(program, name));
-    const upload = (target, content) => {
-      const buffer = gl.createBuffer();
-      gl.bindBuffer(target, buffer);
-      gl.bufferData(target, content, gl.STATIC_DRAW);
-      return buffer;
-    };
-    const lineBuffer = gl.createBuffer();
-    let loaded = {};
-    const drawLines = (lines, colour) => {
-      gl.bindBuffer(gl.ARRAY_BUFFER, lineBuffer);
-      gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(lines.flat()), gl.DYNAMIC_DRAW);
-      gl.enableVertexAttribArray(place);
-      gl.vertexAttribPointer(place, 3, gl.FLOAT, false, 0, 0);
-      gl.disableVertexAttribArray(normal);
-      gl.uniform1f(at.lit, 0);
-      gl.uniform4f(at.colour, ...colour);
-      gl.drawArrays(gl.LINES, 0, lines.length);
-    };
-    return {
-      name: "WebGL",
-      load(bodies) {
-        for (const body of Object.values(loaded)) body.buffers.forEach((buffer) => gl.deleteBuffer(buffer));
-        loaded = Object.fromEntries(Object.entries(bodies).map(([name, body]) => [name, {
-          buffers: [upload(gl.ARRAY_BUFFER, body.positions), upload(gl.ARRAY_BUFFER, body.normals), upload(gl.ELEMENT_ARRAY_BUFFER, body.faces)],
-          count: body.faces.length,
-        }]));
-        this.draw();
-      },
-      draw() {
-        gl.viewport(0, 0, canvas.width, canvas.height);
-        gl.clearColor(0.043, 0.051, 0.067, 1);
-        gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-        gl.enable(gl.DEPTH_TEST);
-        const rows = turning();
-        gl.uniformMatrix3fv(at.turn, false, [0, 1, 2].flatMap((column) => rows.map((row) => row[column])));
-        gl.uniform1f(at.distance, eye.distance);
-        if (shown.bodies.box) {
-          const { box, outline } = frameLines();
-          drawLines(box, [0.33, 0.38, 0.46, 1]);
-          drawLines(outline, [0.85, 0.87, 0.9, 1]);
-        }
-        for (const [name, body] of Object.entries(loaded)) {
-          if (!shown.bodies[name]) continue;
-          gl.bindBuffer(gl.ARRAY_BUFFER, body.buffers[0]);
-          gl.enableVertexAttribArray(place);
-          gl.vertexAttribPointer(place, 3, gl.FLOAT, false, 0, 0);
-          gl.bindBuffer(gl.ARRAY_BUFFER, body.buffers[1]);
-          gl.enableVertexAttribArray(normal);
-          gl.vertexAttribPointer(normal, 3, gl.FLOAT, false, 0, 0);
-          gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, body.buffers[2]);
-          gl.uniform1f(at.lit, 1);
-          gl.uniform4f(at.colour, ...COLOURS[name].map((part) => part / 255), 1);
-          gl.drawElements(gl.TRIANGLES, body.count, gl.UNSIGNED_INT, 0);
-        }
-      },
-    };
-  }
-
-  // Where WebGL is missing: triangles sorted by depth and filled, the farthest first.
-  function solidPlain(canvas) {
-    const pen = canvas.getContext("2d");
-    const LIMIT = 120000;
-    let bodies = {};
-    const onScreen = ([x, y, z]) => {
-      const scale = 2.7 / (z + eye.distance) * canvas.width / 2;
-      return [canvas.width / 2 + x * scale, canvas.height / 2 - y * scale];
-    };
-    const turned = (rows, x, y, z) => rows.map((row) => row[0] * x + row[1] * y + row[2] * z);
-    return {
-      name: "canvas",
-      load(given) {
-        bodies = given;
-        this.draw();
-      },
-      draw() {
-        pen.fillStyle = "#0b0d11";
-        pen.fillRect(0, 0, canvas.width, canvas.height);
-        const rows = turning();
-        if (shown.bodies.box) {
-          const { box, outline } = frameLines();
-          for (const [lines, colour] of [[box, "#54617a"], [outline, "#d9dee6"]]) {
-            pen.strokeStyle = colour;
-            pen.beginPath();
-            for (let at = 0; at < lines.length; at += 2) {
-              pen.moveTo(...onScreen(turned(rows, ...lines[at])));
-              pen.lineTo(...onScreen(turned(rows, ...lines[at + 1])));
-            }
-            pen.stroke();
-          }
-        }
-        const visible = Object.entries(bodies).filter(([name]) => shown.bodies[name]);
-        const total = visible.reduce((sum, [, body]) => sum + body.faces.length / 3, 0);
-        const skip = Math.max(1, Math.ceil(total / LIMIT));
-        const triangles = [];
-        for (const [name, { positions, faces }] of visible) {
-          for (let face = 0; face < faces.length; face += 3 * skip) {
-            const corners = [0, 1, 2].map((k) => turned(rows, ...positions.subarray(faces[face + k] * 3, faces[face + k] * 3 + 3)));
-            triangles.push({ name, corners, depth: corners[0][2] + corners[1][2] + corners[2][2] });
-          }
-        }
-        triangles.sort((a, b) => b.depth - a.depth);
-        for (const { name, corners } of triangles) {
-          const [u, v] = [1, 2].map((k) => corners[k].map((value, part) => value - corners[0][part]));
-          const n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-          const light = 0.3 + 0.65 * Math.abs((-0.35 * n[0] + 0.5 * n[1] - 0.8 * n[2]) / (Math.hypot(...n) || 1));
-          pen.fillStyle = pen.strokeStyle = `rgb(${COLOURS[name].map((part) => Math.round(part * light)).join(",")})`;
-          pen.beginPath();
-          corners.forEach((corner, place) => (place ? pen.lineTo(...onScreen(corner)) : pen.moveTo(...onScreen(corner))));
-          pen.closePath();
-          pen.fill();
-          pen.stroke();  // closes the seams that antialiasing leaves between neighbours
-        }
-      },
-    };
+    const planes = plane.flatMap((corner, place) => [corner, plane[(place + 1) % 4]]);
+    return { box: lines, planes };
   }
 
   const canvas = element("solid");
-  const solid = solidWebGl(canvas) || solidPlain(canvas);
-  document.body.dataset.solid = solid.name;
+  const eye = { yaw: -0.6, pitch: 0.45, distance: 2.3 };
+  const painter = webglPainter(canvas) || plainPainter(canvas);
+  document.body.dataset.solid = painter.name;
+  let bodies = {};
+  const solid = {
+    load(given) {
+      painter.forget(Object.keys(bodies));
+      bodies = given;
+      this.draw();
+    },
+    draw() {
+      const visible = Object.entries(bodies).filter(([name]) => shown.bodies[name]);
+      const coloured = visible.map(([name, body]) => ({ id: name, body, colour: COLOURS[name] }));
+      painter.draw(coloured, turning(eye), eye.distance, shown.bodies.box ? frameLines() : { box: [], planes: [] });
+    },
+  };
   let grip = null;
   canvas.addEventListener("pointerdown", (event) => {
     grip = [event.clientX, event.clientY];
