@@ -1,7 +1,7 @@
 """What every network of ewval takes and gives, and the loop that all of them share."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +10,6 @@ from torch.utils.checkpoint import checkpoint
 LoopStep = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(what does not change, seed, confidence) to (logits, sigma) of one loop, each [n, 1, z, y, x]."""
 Outputs = tuple[Tensor, Tensor] | tuple[list[Tensor], list[Tensor]]
-
-
-class NetworkConfig(Protocol):
-    """What the configuration of any network says."""
-
-    @property
-    def context(self) -> int:
-        """Ancestor masks among the inputs."""
-
-    @property
-    def loops(self) -> int:
-        """Loops where the caller does not say."""
 
 
 class Network(nn.Module):
