@@ -47,11 +47,12 @@ CUTS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 
 @dataclass(frozen=True)
 class Grown:
-    """A scored task as it was grown, and how familiar its cube was to those who grew it."""
+    """A scored task as it was grown, how familiar its cube was to those who grew it, and another system's score."""
 
     cell: int
     trial: Trial
     familiarity: float = 1.0
+    rival: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,12 @@ def elsewhere(volumes: Sequence[LabelledVolume], parts: dict, config: LearnConfi
 
 
 def grown_tasks(
-    folder: DataFolder, rows: list[dict], volumes: dict[int, LabelledVolume], look: Callable, judge: Callable
+    folder: DataFolder,
+    rows: list[dict],
+    volumes: dict[int, LabelledVolume],
+    look: Callable,
+    judge: Callable,
+    rivals: dict[int, list[int]] | None = None,
 ) -> list[Grown]:
     """Grow scored tasks.
 
@@ -102,6 +108,7 @@ def grown_tasks(
         volumes: By id.
         look: From a volume to its surroundings and familiarity.
         judge: From a cell to the forest of candidates.
+        rivals: What another system answered, by task.
     """
     table, cell_of, looks, found = TaskTable.load(folder), {row["task"]: row["cell"] for row in rows}, {}, []
     for row in map(int, table.rows(np.array(sorted(cell_of)))):
@@ -113,8 +120,34 @@ def grown_tasks(
         target[np.setdiff1d(volume.graph.rows(table.aggregate(row)), seed)] = True
         growth = grow(around, seed, judge=judge(int(table.group[row])))
         trial = Trial(volume.dataset, growth, volume.graph.voxels.astype(float), target)
-        found.append(Grown(cell_of[int(table.ids[row])], trial, familiarity))
+        task = int(table.ids[row])
+        answer = None if rivals is None else np.setdiff1d(volume.graph.rows(np.array(rivals[task], int)), seed)
+        found.append(Grown(cell_of[task], trial, familiarity, None if answer is None else f1_of(trial, answer)))
     return found
+
+
+def f1_of(trial: Trial, rows: np.ndarray) -> float:
+    """Return the volume F1 of an answer, rows of the graph without those of the seed."""
+    total = trial.voxels[rows].sum() + trial.voxels[trial.target].sum()
+    return float(2 * trial.voxels[rows[trial.target[rows]]].sum() / total) if total else 1.0
+
+
+def paired(tasks: list[Grown], settings: HeadSettings) -> str:
+    """Return how far the answers are ahead of the other system's, over tasks with something to add."""
+    gains = []
+    for task in (task for task in tasks if task.rival is not None and task.trial.target.any()):
+        growth, trial = task.trial.growth, task.trial
+        chance = settings.calibration.probability(growth.log_odds)
+        count = best_cut(trial.voxels[growth.rows], chance, nothing=settings.nothing).count
+        gains.append((task.cell, trial.f1(count) - task.rival))
+    return with_interval(gains)
+
+
+def recorded(path: Path) -> dict[int, list[int]] | None:
+    """Return another system's answers by task, where there are some."""
+    if not path.is_file():
+        return None
+    return {line["task"]: line["segments"] for line in map(json.loads, path.read_text().splitlines())}
 
 
 def at_home(fitted: FittedHead) -> tuple[Callable, Callable]:
@@ -204,8 +237,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for name in SETS:
         folder = DataFolder(chosen.folder / name)
-        home[name] = grown_tasks(folder, scored[name], by_id[name], *at_home(fitted))
+        rivals = recorded(chosen.shared / "data" / name / "rival-ffn.jsonl")
+        home[name] = grown_tasks(folder, scored[name], by_id[name], *at_home(fitted), rivals)
         print(line(f"{name} at home", home[name], lambda task: fitted.head.settings), flush=True)  # noqa: ARG005
+        if rivals is not None:
+            print(f"| - ahead of Flood-Filling Networks by | {paired(home[name], fitted.head.settings)} |", flush=True)
     for name in SETS:
         folder, mine = DataFolder(chosen.folder / name), TISSUE[name]
         tasks = grown_tasks(folder, scored[name], by_id[name], *away_from(others[mine]))
