@@ -30,11 +30,16 @@ from ewval.core.sim.server import WireServer
 SETS = ("fib25", "pinky")
 STEP = 100_000
 """Between the ids of one copy and those of the next."""
+AGAIN = 10**8
+"""Between the ids of a task and of the same one asked again."""
 SAMPLED_EVERY_S = 0.1
 
 
-def copy_sample(data: Path, target: Path, *, volumes: int, tasks: int) -> list[int]:
-    """Write a wire folder of so many volumes; return the ids of its tasks, those of one volume together."""
+def copy_sample(data: Path, target: Path, *, volumes: int, tasks: int, fill: bool = False) -> list[int]:
+    """Write a wire folder of so many volumes; return the ids of its tasks, those of one volume together.
+
+    With `fill` tasks come again under further ids until each volume has so many.
+    """
     scored = json.loads((data / "scored.json").read_text())["tasks"]
     sources = [(name, folder) for name in SETS for folder in sorted((data / name / "volumes").iterdir())]
     ids: list[int] = []
@@ -44,8 +49,11 @@ def copy_sample(data: Path, target: Path, *, volumes: int, tasks: int) -> list[i
         channel, segmentation = (int(part) + shift for part in folder.name.split("-")[1:])
         renamed = f"Volume-{channel}-{segmentation}"
         shutil.copytree(folder, target / "volumes" / renamed, copy_function=link)
-        own = [row["task"] for row in scored[name] if row["volume"] == folder.name][:tasks]
-        ids += [copy_task(data / name, target, task, shift, (channel, segmentation), renamed) for task in own]
+        own = [row["task"] for row in scored[name] if row["volume"] == folder.name]
+        for place in range(tasks if fill else min(tasks, len(own))):
+            again, which = divmod(place, len(own))
+            new = own[which] + shift * 10 + again * AGAIN
+            ids.append(copy_task(data / name, target, own[which], new, (channel, segmentation), renamed))
     return ids
 
 
@@ -57,9 +65,9 @@ def link(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def copy_task(source: Path, target: Path, task: int, shift: int, volume: tuple[int, int], renamed: str) -> int:
+def copy_task(source: Path, target: Path, task: int, new: int, volume: tuple[int, int], renamed: str) -> int:
     document = json.loads((source / f"api/1.0/task/{task}.json").read_text())
-    document |= {"id": task + shift * 10, "parent": None, "full_path": f"{{BUCKET}}/{renamed}/"}
+    document |= {"id": new, "parent": None, "full_path": f"{{BUCKET}}/{renamed}/"}
     document["data"]["channel"]["id"], document["data"]["segmentation"]["id"] = volume
     path = target / f"api/1.0/task/{document['id']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

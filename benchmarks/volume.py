@@ -1,6 +1,6 @@
 """What a volume and its tasks cost from raw files to answers, beside the floor: decoding alone.
 
-    python benchmarks/volume.py ../shared/data WORK [--tasks 30] [--volumes 5]
+    python benchmarks/volume.py ../shared/data WORK [--tasks 30] [--volumes 10]
 
 Each volume is packed and measured, and its tasks are answered, by one call in a process of a pool, as
 `ewval fetch --pack --predict` does it. The volumes pass pools of one and of two processes, and their files are decoded
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--tasks", type=int, default=30)
-    parser.add_argument("--volumes", type=int, default=5)
+    parser.add_argument("--volumes", type=int, default=10, help="even, so that two processes share them fairly")
     chosen = parser.parse_args()
     shutil.rmtree(chosen.work, ignore_errors=True)
     count = chosen.volumes + 2  # the first of each process are not counted

@@ -2,8 +2,8 @@
 
     python benchmarks/workers.py ../shared/data WORK [--volumes 10] [--tasks 200] [--workers 2]
 
-Copies of the developer sample's volumes, each with so many of its tasks at most, are fetched and packed first; the
-tasks are asked for in random order. Ends with 1 where the outputs differ.
+Copies of the developer sample's volumes, each with so many tasks (its own, again and again under new ids), are fetched
+and packed first; the tasks are asked for in random order. Ends with 1 where the outputs differ.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
     shutil.rmtree(chosen.work, ignore_errors=True)
-    ids = copy_sample(chosen.data, chosen.work / "wire", volumes=chosen.volumes, tasks=chosen.tasks)
+    ids = copy_sample(chosen.data, chosen.work / "wire", volumes=chosen.volumes, tasks=chosen.tasks, fill=True)
     folder, rates = DataFolder(chosen.work / "data"), {"api_rate": 1000, "bucket_rate": 5000}
     with WireServer(chosen.work / "wire", token="secret") as server:
         fetch(FetchRequest(folder, ids, api=server.api_url, token="secret", pack=True, yes=True, **rates))
