@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ewval.core.folder import DataFolder
+from quick_recipe import QUICK
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs what POSIX has")
 
@@ -162,15 +163,7 @@ def test_no_room_is_one_line_exit_2_and_the_same_command_goes_on(
     assert "Traceback" not in again.stderr
 
 
-QUICK = """arch = "lwunet"
-[network]
-context = 0
-loops = 1
-[samples]
-batch_size = 2
-vary_seed = 1
-crop = 8
-[pretraining]
+PRETRAINED = f"""{QUICK}[pretraining]
 cubes = 2
 tasks = 2
 magnify = 4
@@ -178,11 +171,11 @@ steps = 1
 learning_rate = 0.01
 vary_seed = 1
 """
-"""A recipe of seconds."""
+"""A recipe of seconds, for all that the packaged one does."""
 
 
 def quick_training(data: Path, tmp_path: Path) -> tuple[object, ...]:
-    (tmp_path / "quick.toml").write_text(QUICK)
+    (tmp_path / "quick.toml").write_text(PRETRAINED)
     run = ("--run", tmp_path / "run", "--recipe", tmp_path / "quick.toml")
     return ("train", "--data", data, *run, "--steps", 1, "--device", "cpu")
 

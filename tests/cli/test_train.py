@@ -22,18 +22,9 @@ from ewval.core.tasks.table import TaskTable
 from ewval.core.volumes.codec import encode
 from ewval.nn.networks.architectures import build_network
 from ewval.nn.weights import Model, load_network, save_network
+from quick_recipe import QUICK
 
 Cli = Callable[..., Result]
-QUICK = """arch = "lwunet"
-[network]
-context = 0
-loops = 1
-[samples]
-batch_size = 2
-vary_seed = 1
-crop = 8
-"""
-"""A recipe of seconds: crops of 8^3."""
 SMALL = ["--recipe", "quick.toml", "--device", "cpu"]
 
 
