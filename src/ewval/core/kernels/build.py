@@ -28,9 +28,9 @@ def library_name(folder: Path = HERE) -> str:
 
 
 def build(folder: Path = HERE, *, into: Path | None = None) -> Path | None:
-    """Compile the kernels of `folder` and return the library; None where there is no C compiler, or it fails."""
+    """Compile the kernels of `folder` and return the library; None where no C compiler serves."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None or sys.platform == "win32":
+    if compiler is None or sys.platform == "win32" or sys.byteorder == "big":  # eight marks are read as one number
         return None
     target = (into or folder) / library_name(folder)
     partial = target.with_name(f".{target.name}.{os.getpid()}")

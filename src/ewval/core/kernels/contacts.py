@@ -24,7 +24,10 @@ class FoundContacts(NamedTuple):
 
 
 def scan_contacts(labels: NDArray[np.uint16], *, pad: int, faces_kept: int) -> FoundContacts | None:
-    """Return the contacts of padded `labels`; None where the kernels are not there, or memory is short."""
+    """Return the contacts of padded `labels`.
+
+    None where the kernels are not there, memory is short, or 32 bits cannot number the voxels.
+    """
     if (library := kernels()) is None:
         return None
     shape, counts = np.array(labels.shape, dtype=np.int64), np.zeros(2, dtype=np.int64)
