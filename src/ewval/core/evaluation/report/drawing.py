@@ -69,8 +69,9 @@ class Plot:
     def _figure(self) -> "Figure":
         figure = new_figure(figsize=(self.width, self.height), layout="constrained")
         self.draw(figure.add_subplot())
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # what was laid out once need not be laid out for each format
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+        figure.set_layout_engine(None)  # with one, each format would be drawn twice, the first time for the layout
         return figure
 
 
