@@ -88,7 +88,7 @@ def predict(
     with progress_bars(*BARS, quiet=quiet or (asked.is_single and not sys.stderr.isatty())) as bars:
         # Pictures of answers that nobody saves are drawn from what this process has in memory.
         several = Several(workers, dask) if out is not None or not (report or view) else Several(1, None)
-        run = _run(asked, models=model, device=device, looks=looks, bars=bars, several=several)
+        run = _run(asked, models=model, device=device, looks=looks, bars=bars, several=several, maps=report)
         reporter = _reporter(run) if report else None
         for result in run:
             presenter.take(result, reporter=reporter)
@@ -149,6 +149,7 @@ def _run(
     looks: "Looks",
     bars: tuple[Progress, ...],
     several: Several,
+    maps: bool,
 ) -> "PredictRun":
     from ewval.core.models.registry import load_ensemble
     from ewval.core.predict.run import PredictRequest, PredictRun
@@ -168,6 +169,7 @@ def _run(
         decider=decider,
         looks=looks,
         out=asked.out,
+        maps=maps and asked.out is None,
         model=model,
         workers=Workers(count, several.dask),
     )

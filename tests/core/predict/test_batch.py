@@ -11,7 +11,7 @@ from ewval.core.errors import DamagedError, MissingError, UsageError
 from ewval.core.fetch.on_disk import LocalData
 from ewval.core.ledger.ledger import Ledger
 from ewval.core.models.card import ModelCard
-from ewval.core.predict import batch as answering
+from ewval.core.predict import work
 from ewval.core.predict.batch import Answerer, Failed, with_small_seed
 from ewval.core.predict.report import Reporter
 from ewval.core.predict.run import PredictRequest, PredictRun
@@ -64,16 +64,27 @@ def run_of(folder, model, tasks, *, out=None, cells=()):
 
 @pytest.mark.parametrize("window", [1, 4, 128])
 def test_answers_come_in_the_order_asked_though_volumes_are_done_together(folder, model, monkeypatch, window):
-    monkeypatch.setattr(answering, "WINDOW", window)
+    monkeypatch.setattr(work, "WINDOW", window)
     tasks = [1, 2, 3, 4, 5, 6]
-    assert [outcome.task for outcome in answerer(folder, model, batch_size=2).answer(tasks)] == tasks
+    request = PredictRequest(folder, tuple(tasks), model, looks=Looks(batch_size=2))
+    assert [result.task for result in PredictRun(request, fetch=nothing_to_fetch)] == tasks
+
+
+def test_one_volume_is_done_before_the_next_is_begun(folder, model):
+    assert [outcome.task for outcome in answerer(folder, model, batch_size=2).answer([4, 1, 2, 3, 6])] == [
+        4,
+        2,
+        6,
+        1,
+        3,
+    ]
 
 
 def test_a_bad_task_is_named_and_the_others_go_on(folder, model):
     folder.segmentation(101).write_bytes(b"damaged")
-    outcomes = list(answerer(folder, model).answer([1, 2, 3, 4]))
-    assert [type(outcome) is Failed for outcome in outcomes] == [True, False, True, False]
-    assert isinstance(outcomes[0].error, DamagedError)
+    outcomes = {outcome.task: outcome for outcome in answerer(folder, model).answer([1, 2, 3, 4])}
+    assert [type(outcomes[task]) is Failed for task in (1, 2, 3, 4)] == [True, False, True, False]
+    assert isinstance(outcomes[1].error, DamagedError)
 
 
 def test_a_seed_too_small_for_the_packed_cube_is_marked_from_the_full_one(folder, model):

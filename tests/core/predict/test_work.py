@@ -87,3 +87,45 @@ def test_a_model_that_changes_meanwhile_is_refused(folder: DataFolder) -> None:
 def test_without_a_way_to_the_model_one_process_does_everything(folder: DataFolder) -> None:
     request = PredictRequest(folder, (1, 2, 3, 4), load_ensemble((None,)), workers=Workers(2))
     assert [result.task for result in PredictRun(request, fetch=nothing_to_fetch)] == [1, 2, 3, 4]
+
+
+class Counted:
+    """How far a run says it is, as it says so."""
+
+    def __init__(self) -> None:
+        self.done, self.total = 0, None
+
+    def start(self, total: int | None, *, unit: str = "") -> None:
+        self.total = total
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+
+    def expect(self, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+def test_progress_counts_what_is_done_though_it_waits_for_its_turn(folder: DataFolder) -> None:
+    progress = Counted()
+    request = PredictRequest(folder, tuple(TASKS), load_ensemble((None,)))
+    done = [progress.done for _ in PredictRun(request, fetch=nothing_to_fetch, progress=progress)]
+    assert done[:2] == [1, 4]  # task 2 lies in the second volume, done when the three of the first are
+    assert done[-1] == len(TASKS)
+
+
+def test_answers_of_an_earlier_run_count_once(folder: DataFolder, tmp_path: Path) -> None:
+    for tasks in (tuple(TASKS)[::5], tuple(TASKS)):
+        progress = Counted()
+        request = PredictRequest(folder, tasks, load_ensemble((None,)), out=tmp_path / "out", pictures=False)
+        results = [result.task for result in PredictRun(request, fetch=nothing_to_fetch, progress=progress)]
+        assert (results, progress.done, progress.total) == (list(tasks), len(tasks), len(tasks))
+
+
+def test_what_waits_for_its_turn_keeps_no_voxel_map_unless_maps_are_asked_for(folder: DataFolder) -> None:
+    def with_map(**options: bool) -> list[int]:
+        request = PredictRequest(folder, tuple(TASKS), load_ensemble((None,)), **options)
+        return [result.task for result in PredictRun(request, fetch=nothing_to_fetch) if result.answer is not None]
+
+    assert with_map(maps=True) == list(TASKS)
+    assert with_map() == [1, 2, 3, 4, 8, 12]  # the first of each volume, and the last volume: the others had to wait

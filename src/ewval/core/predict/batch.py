@@ -1,6 +1,5 @@
-"""Many tasks answered: grouped by volume, given out in the order they were asked, a bad one never stopping the rest."""
+"""Many tasks answered volume by volume, a bad one never stopping the rest."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,9 +15,6 @@ from ewval.core.segments.decision import Looks, Question, ask
 from ewval.core.segments.views import VOLUMES_KEPT, GraphView, VolumeSource, VolumeView
 from ewval.core.tasks.samples import Sample, SampleBuilder
 from ewval.core.tasks.table import TaskTable
-
-WINDOW = 128
-"""Tasks that are ordered by volume at a time: what waits for its turn to be given out is 2 MB a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +47,10 @@ class Answerer:
         return self.builder.table
 
     def answer(self, tasks: Sequence[int]) -> Iterator[Outcome]:
-        """Yield what came of each task, in the order of `tasks`; all of them stand in the table."""
-        for start in range(0, len(tasks), WINDOW):
-            yield from self._window(tasks[start : start + WINDOW])
+        """Yield what came of each of `tasks`, all of which stand in the table, volume by volume as they are first met.
 
-    def _window(self, tasks: Sequence[int]) -> Iterator[Outcome]:
-        waiting, ready = deque(tasks), dict[int, Outcome]()
-        for outcome in self._by_volume(tasks):
-            ready[outcome.task] = outcome
-            while waiting and waiting[0] in ready:
-                yield ready.pop(waiting.popleft())
-
-    def _by_volume(self, tasks: Sequence[int]) -> Iterator[Outcome]:
+        Within a volume, tasks that cannot be asked come before the others of their batch.
+        """
         ordered = by_volume(tasks, self.table)
         volumes = self.table.volume[self.table.rows(ordered)].tolist()
         for group in in_groups(ordered, volumes, size=self.looks.batch_size):

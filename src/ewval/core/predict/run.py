@@ -1,7 +1,7 @@
 """One run of `ewval predict`: what is asked, what comes of each task, what is left in the folder."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ewval.core.models.decider import Decider
 from ewval.core.predict.batch import Failed
 from ewval.core.predict.folder import AnswerFolder
 from ewval.core.predict.shards import ALONE, Shards
-from ewval.core.predict.work import Found, Result, Work, WorkerModel, shared
+from ewval.core.predict.work import Found, Result, Work, WorkerModel, shared, without_map
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.decision import AS_CARDS_SAY, Looks
 from ewval.core.show.viewer import VolumePicture
@@ -33,6 +33,7 @@ class PredictRequest:
         looks: How networks look.
         out: Where the answers are saved; None saves nothing.
         pictures: Whether maps and pictures are saved with them.
+        maps: Whether results come with their voxel maps, for a report on answers that are not saved.
         model: How workers come by the same decider; without it this process does everything.
         workers: Who answers where tasks lie in more than a few volumes.
     """
@@ -44,6 +45,7 @@ class PredictRequest:
     looks: Looks = AS_CARDS_SAY
     out: Path | None = None
     pictures: bool = True
+    maps: bool = False
     model: WorkerModel | None = None
     workers: Workers = field(default_factory=lambda: Workers(count=1))
 
@@ -104,7 +106,7 @@ class PredictRun:
                 self.saved.finish(plan.wanted, failed=failed)
         else:
             for result in own:
-                self.shards.put(str(result.task), _sendable(result))
+                self.shards.put(str(result.task), without_map(result))
 
     @property
     def reads_contacts(self) -> bool:
@@ -157,35 +159,36 @@ class PredictRun:
             out=request.out,
             pictures=request.pictures,
             workers=request.workers,
-        ) or self._work.results(unanswered)
+        ) or self._work.results(unanswered, maps=request.maps)
 
     def _gather(self, plan: "Plan", own: Iterator[Result]) -> Iterator[Result]:
-        waiting = deque(plan.wanted)
+        """Yield every result in the order wanted; own ones, which come volume by volume, wait for their turn."""
+        waiting, unanswered = deque(plan.wanted), frozenset(plan.unanswered)
         ready: dict[int, Result] = {task: Failed(task, error) for task, error in plan.failed.items()}
         for result in own:
+            self._progress.advance()
             ready[result.task] = result
-            while waiting and (head := self._take(waiting[0], ready, wait=False)) is not None:
+            while waiting and (head := self._take(waiting[0], ready, unanswered, wait=False)) is not None:
                 waiting.popleft()
-                yield self._counted(head, plan)
+                yield head
+            if result.task in ready and not self.request.maps:
+                ready[result.task] = without_map(result)
         for task in waiting:
-            last = self._take(task, ready, wait=True)
+            last = self._take(task, ready, unanswered, wait=True)
             assert last is not None  # every task is failed, finished, ours or another process's
-            yield self._counted(last, plan)
+            yield last
 
-    def _take(self, task: int, ready: dict[int, Result], *, wait: bool) -> Result | None:
+    def _take(self, task: int, ready: dict[int, Result], unanswered: Collection[int], *, wait: bool) -> Result | None:
         if task in ready:
             return ready.pop(task)
-        if self.saved is not None and self.saved.is_finished(task):
-            return Found(task, self.saved.document(task))
-        if self.shards.size > 1 and (wait or self.shards.has(str(task))):
+        if task in unanswered and not (self.shards.size > 1 and (wait or self.shards.has(str(task)))):
+            return None
+        self._progress.advance()
+        if task in unanswered:
             received: Result = self.shards.get(str(task))
             return received
-        return None
-
-    def _counted(self, result: Result, plan: Plan) -> Result:
-        if result.task not in plan.failed:
-            self._progress.advance()
-        return result
+        assert self.saved is not None  # an earlier run answered it
+        return Found(task, self.saved.document(task))
 
     def _is_finished(self, task: int) -> bool:
         return self.saved is not None and self.saved.is_finished(task)
@@ -202,10 +205,6 @@ def made_with(request: PredictRequest) -> dict[str, Any]:
 
 def _answer_folder(request: PredictRequest, about: dict[str, Any]) -> AnswerFolder | None:
     return None if request.out is None else AnswerFolder(request.out, made_with=about, pictures=request.pictures)
-
-
-def _sendable(result: Result) -> Result:
-    return Found(result.task, result.document) if isinstance(result, Found) else result
 
 
 __all__ = ["Found", "PredictRequest", "PredictRun", "Result", "Shards", "made_with"]

@@ -21,10 +21,12 @@ from ewval.core.tasks.samples import SampleBuilder
 from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import Failure, Workers
 
-__all__ = ["Found", "Result", "Work", "WorkerModel", "decider_of", "shared"]
+__all__ = ["Found", "Result", "Work", "WorkerModel", "decider_of", "shared", "without_map"]
 
 WINDOW = 2048
-"""Tasks that workers share at a time: what comes before its turn waits in memory."""
+"""Tasks that are ordered by volume at a time: what comes before its turn waits in memory, without its voxel map."""
+WINDOW_OF_MAPS = 128
+"""The same where voxel maps are wanted: 2 MB a task wait."""
 ALONE = 2
 """Up to so many volumes are answered in this process: starting others would take longer."""
 DECIDERS_KEPT = 2
@@ -32,7 +34,11 @@ DECIDERS_KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer to a task, as a document; `answer` is None where it was saved by an earlier run or another process."""
+    """The answer to a task, as a document.
+
+    `answer`, which holds the voxel map, is None where the answer was saved by an earlier run or another process, and
+    where it had to wait for its turn and no map was asked for.
+    """
 
     task: int
     document: Mapping[str, Any]
@@ -76,13 +82,19 @@ class Work:
         self._folder, self._decider, self._looks, self._saved = folder, decider, looks, saved
         self.source, self.store = VolumeSource(folder), PackedStore(folder)
 
-    def results(self, tasks: Sequence[int]) -> Iterator[Result]:
-        """Yield what comes of each task, in their order."""
+    def results(self, tasks: Sequence[int], *, maps: bool = False) -> Iterator[Result]:
+        """Yield what comes of each task, saved by then: volume by volume, so each is read once for `WINDOW` tasks.
+
+        Args:
+            tasks: What is asked.
+            maps: Whether all voxel maps will be wanted, so that fewer tasks may wait for their turn.
+        """
         context = self._decider.context
         builder = SampleBuilder(LocalData(self._folder, context).table(tasks), self.store, context=context)
         answerer = Answerer(self._decider, builder, source=self.source, looks=self._looks)
-        for outcome in answerer.answer(tasks):
-            yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
+        for window in _windows(tasks, size=WINDOW_OF_MAPS if maps else WINDOW):
+            for outcome in answerer.answer(window):
+                yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
 
     def _kept(self, answer: Answer) -> Found:
         document = to_document(answer)
@@ -128,7 +140,7 @@ class _Call:
             raise DamagedError(f"model {decider.name}", "it was changed while it was at work")
         saved = None if self.out is None else AnswerFolder.of_other_process(self.out, pictures=self.pictures)
         work = Work(self.folder, decider, looks=self.looks, saved=saved)
-        return [_sendable(result) for result in work.results(self.tasks[volume])]
+        return [without_map(result) for result in work.results(self.tasks[volume])]
 
 
 @lru_cache(maxsize=DECIDERS_KEPT)
@@ -137,7 +149,8 @@ def decider_of(model: WorkerModel) -> Decider:
     return load_ensemble(model.names, device=model.device)
 
 
-def _sendable(result: Result) -> Result:
+def without_map(result: Result) -> Result:
+    """Return what is small enough to be sent or to wait: the document alone."""
     return Found(result.task, result.document) if isinstance(result, Found) else result
 
 
@@ -173,8 +186,7 @@ def shared(
 
 
 def _share(tasks: Sequence[int], call: _Call, *, workers: Workers, context: int) -> Iterator[Result]:
-    for start in range(0, len(tasks), WINDOW):
-        window = tasks[start : start + WINDOW]
+    for window in _windows(tasks, size=WINDOW):
         table = LocalData(call.folder, context).table(window)
         ordered = by_volume(window, table)
         volume_of = dict(zip(ordered, table.volume[table.rows(ordered)].tolist(), strict=True))
@@ -186,3 +198,8 @@ def _share(tasks: Sequence[int], call: _Call, *, workers: Workers, context: int)
                 yield from (Failed(task, outcome.error) for task in groups[outcome.item])
             else:
                 raise outcome.error
+
+
+def _windows(tasks: Sequence[int], *, size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(tasks), size):
+        yield tasks[start : start + size]
