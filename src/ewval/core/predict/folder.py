@@ -26,7 +26,7 @@ from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.storage.files import replacing, write_atomically
 from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
-from ewval.core.volumes.voxels import mask_of
+from ewval.core.volumes.voxels import SegmentMask
 
 CODES = {"seed": 1, "add": 2, "maybe": 3, "doubted": 4}
 """Values of segments.nrrd; 0 is everything else."""
@@ -165,17 +165,17 @@ def picture(answer: Answer, *, image: NDArray[np.uint8], labels: NDArray[np.uint
     """
     prediction = answer.prediction
     masks = {
-        "seed": _mask(labels, prediction.seed),
-        "add": _mask(labels, prediction.add),
-        "maybe": _mask(labels, prediction.maybe),
-        "doubted": _mask(labels, answer.remove),
+        "seed": _segments(labels, prediction.seed),
+        "add": _segments(labels, prediction.add),
+        "maybe": _segments(labels, prediction.maybe),
+        "doubted": _segments(labels, answer.remove),
     }
     columns = [Overlay("image"), Overlay("seed", [("seed", masks["seed"])])]
     if answer.consensus is not None:
-        columns.append(Overlay("players", [("consensus", _mask(labels, answer.consensus))]))
+        columns.append(Overlay("players", [("consensus", _segments(labels, answer.consensus))]))
     columns.append(Overlay("seed, add, maybe, doubted", [(name, masks[name]) for name in reversed(masks)]))
     columns.append(Overlay("uncertainty", heat=1.0 - np.abs(2.0 * prediction.probability - 1.0)))
-    return draw_slices(image, columns, centre=centre_of(masks["seed"]))
+    return draw_slices(image, columns, centre=centre_of(masks["seed"][:]))
 
 
 def _masks(answer: Answer, packed: NDArray[np.uint16]) -> dict[str, NDArray[Any]]:
@@ -191,7 +191,11 @@ def _masks(answer: Answer, packed: NDArray[np.uint16]) -> dict[str, NDArray[Any]
 
 
 def _mask(labels: NDArray[np.uint16], ids: Iterable[int]) -> NDArray[np.bool_]:
-    return mask_of(labels, np.array(list(ids), dtype=np.uint32))
+    return _segments(labels, ids)[:]
+
+
+def _segments(labels: NDArray[np.uint16], ids: Iterable[int]) -> SegmentMask:
+    return SegmentMask(labels, np.array(list(ids), dtype=np.uint32))
 
 
 def _legend(task: int) -> str:

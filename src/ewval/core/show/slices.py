@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ewval.core.volumes.voxels import SegmentMask
+
 Rgb = tuple[int, int, int]
 
 COLOURS: dict[str, Rgb] = {
@@ -31,12 +33,12 @@ class Overlay:
 
     Args:
         title: Written above the column.
-        masks: Colour name and bool mask, z y x, at any size; later ones cover earlier ones.
+        masks: Colour name and mask, z y x, at any size; later ones cover earlier ones.
         heat: float32 in [0, 1], z y x, drawn from transparent to bright, or None.
     """
 
     title: str
-    masks: Sequence[tuple[str, NDArray[np.bool_]]] = ()
+    masks: Sequence[tuple[str, NDArray[np.bool_] | SegmentMask]] = ()
     heat: NDArray[np.float32] | None = None
 
 
@@ -89,9 +91,12 @@ def _panel(
     return Image.fromarray(colour.clip(0, 255).astype(np.uint8))
 
 
-def _slice(volume: NDArray[np.generic], plane: str, centre: tuple[float, float, float]) -> NDArray[np.generic]:
+def _slice(
+    volume: NDArray[np.generic] | SegmentMask, plane: str, centre: tuple[float, float, float]
+) -> NDArray[np.generic]:
     z, y, x = (min(int(share * edge), edge - 1) for share, edge in zip(centre, volume.shape, strict=True))
-    return np.asarray({"xy": volume[z], "xz": volume[:, y], "yz": volume[:, :, x]}[plane])
+    every = slice(None)
+    return np.asarray(volume[{"xy": (z,), "xz": (every, y), "yz": (every, every, x)}[plane]])
 
 
 def _enlarged(plane: NDArray[np.generic], *, smooth: bool) -> NDArray[np.uint8]:

@@ -203,6 +203,8 @@ class TaskTable:
     @cached_property
     def group(self) -> Int64s:
         """The cell of each task, int64 [n]; where it is unknown, minus the id of the root of its tree of parents."""
+        if (self.cell != NONE).all():
+            return self.cell
         from ewval.core.tasks.trees import roots
 
         root = roots(self.parent_row)

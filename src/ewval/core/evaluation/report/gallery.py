@@ -1,7 +1,7 @@
 """The tasks that went worst and best, with slices to look at."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from ewval.core.evaluation.tasks import TaskSet
 from ewval.core.evaluation.totals import Totals
 from ewval.core.segments.decision import Question
 from ewval.core.show.slices import Overlay, centre_of, draw_slices
-from ewval.core.volumes.voxels import mask_of
+from ewval.core.volumes.voxels import SegmentMask
 
 SHOWN = 4
 """Tasks on either side."""
@@ -88,7 +88,6 @@ def _picture(question: Question, truth: Truth, guess: Guess, tasks: TaskSet) -> 
     if image is None or labels is None:
         image, labels = sample.image, sample.labels
     seed, true, chosen = (_mask(labels, ids) for ids in (question.seed, truth.true, guess.chosen))
-    wrong = true ^ chosen
     overlays = [
         Overlay("the players' answer", [("seed", seed), ("consensus", true)]),
         Overlay("the model's answer", [("seed", seed), ("maybe", _maybe(labels, guess)), ("add", chosen)]),
@@ -96,15 +95,21 @@ def _picture(question: Question, truth: Truth, guess: Guess, tasks: TaskSet) -> 
     if guess.prediction is not None:
         doubt = 2.0 * np.minimum(guess.prediction.probability, 1.0 - guess.prediction.probability)
         overlays.append(Overlay("its uncertainty", heat=doubt.astype(np.float32)))
-    centre = centre_of(next((mask for mask in (wrong, true, seed) if mask.any()), seed))
+    centre = _centre(labels, truth.true ^ guess.chosen, truth.true, question.seed)
     stream = io.BytesIO()
     draw_slices(image, overlays, centre=centre).save(stream, "JPEG", quality=JPEG_QUALITY)
     return stream.getvalue()
 
 
-def _maybe(labels: NDArray[np.uint16], guess: Guess) -> NDArray[np.bool_]:
+def _centre(labels: NDArray[np.uint16], *parts: Collection[int]) -> tuple[float, float, float]:
+    """Return the centre of the first of `parts` that has any voxel."""
+    masks = (_mask(labels, part)[:] for part in parts if part)
+    return centre_of(next((mask for mask in masks if mask.any()), np.zeros(0, dtype=bool)))
+
+
+def _maybe(labels: NDArray[np.uint16], guess: Guess) -> SegmentMask:
     return _mask(labels, () if guess.prediction is None else guess.prediction.maybe)
 
 
-def _mask(labels: NDArray[np.uint16], ids: frozenset[int] | tuple[int, ...]) -> NDArray[np.bool_]:
-    return mask_of(labels, np.array(sorted(ids), dtype=np.uint32))
+def _mask(labels: NDArray[np.uint16], ids: Collection[int]) -> SegmentMask:
+    return SegmentMask(labels, np.array(sorted(ids), dtype=np.uint32))
