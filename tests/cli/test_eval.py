@@ -85,7 +85,10 @@ def test_a_run_shows_the_table_the_guards_and_the_report(cli: Cli, data):
     for text in ("| default ", "| seed alone ", "guard own_answer: pass", "guard split_overlap: pass"):
         assert text in result.stdout
     assert result.stdout.endswith("report: out/report.html\n")
-    assert "eval: 2/2 tasks (100 %)" in result.stderr
+    for line in ("eval: 2/2 tasks (100 %)", "guards: ", "report: "):  # what comes after the last task is shown, too
+        assert line in result.stderr
+    (pictures,) = [line for line in result.stderr.splitlines() if line.startswith("report: ") and "(100 %)" in line]
+    assert "pictures" in pictures
     document = json.loads((data.parent / "out" / "metrics.json").read_text())
     again = cli("eval", "--limit", 2, "--out", "out", "--device", "cpu", "--json")
     assert (again.exit_code, json.loads(again.stdout)) == (0, document)

@@ -8,7 +8,7 @@ import typer
 from ewval.cli import options
 from ewval.cli.errors import Exit
 from ewval.cli.output import Output, message, open_output
-from ewval.cli.progress import progress_bar
+from ewval.cli.progress import progress_bars
 from ewval.core.errors import GuardError
 from ewval.core.torchrun import place
 
@@ -71,8 +71,8 @@ def eval_(
         report=report,
     )
     options.checked_device(device)
-    with _team(device) as team, progress_bar("eval", quiet=quiet) as progress:
-        evaluation = evaluate(request, team=team, progress=progress)
+    with _team(device) as team, progress_bars("eval", "guards", "report", quiet=quiet) as (tasks, guards, pictures):
+        evaluation = evaluate(request, team=team, progress=tasks, checking=guards, drawing=pictures)
     if loops is not None and evaluation is not None and "default" in evaluation.document["settings"]:
         message(f"ewval: warning: --loops is ignored: model {evaluation.document['model']} has no loops")
     if evaluation is not None:

@@ -71,6 +71,57 @@ def test_a_model_that_needs_no_context_passes(bar_folder):
     assert zeroed_context(probe_of(tasks, answerer), answerer).state == "pass"
 
 
+class Counting:
+    """An answerer that counts what it is asked."""
+
+    def __init__(self, answerer: ModelAnswerer) -> None:
+        self.answerer, self.asked, self.reads_graph = answerer, 0, answerer.reads_graph
+
+    def answer(self, questions):
+        self.asked += len(questions)
+        return self.answerer.answer(questions)
+
+
+def test_where_no_question_holds_context_nothing_is_asked_again_without_it(bar_folder):
+    for context in (2, 0):
+        tasks = tasks_of(bar_folder, context=context)
+        answerer = Counting(ModelAnswerer(looking_forest(), tasks.sources))
+        probe = probe_of(tasks, answerer)
+        answerer.asked = 0
+        guard = zeroed_context(probe, answerer)
+        assert (guard.state, guard.value) == ("pass", 1.0)
+        assert answerer.asked == (len(probe.ids) if context else 0)
+
+
+class Counted:
+    """How many steps were announced, and how many came."""
+
+    def __init__(self) -> None:
+        self.total = self.done = 0
+
+    def start(self, total: int | None, *, unit: str = "") -> None:
+        self.total = total
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+
+    def expect(self, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@pytest.mark.parametrize("context", [2, 0])
+@pytest.mark.parametrize("network", [RowNetwork, ConstantNetwork])
+def test_the_guards_announce_as_many_questions_as_they_ask(bar_folder, context, network):
+    tasks = tasks_of(bar_folder, context=context)
+    answerer, progress = ask(network(), tasks), Counted()
+    probe = probe_of(tasks, answerer)
+    own_answer(tasks, probe.ids, progress=progress)
+    for guard in (shuffled_image, zeroed_context):
+        guard(probe, answerer, progress=progress)
+    assert progress.done == probe.questions
+
+
 def test_a_model_that_looks_falls_on_shuffled_images(bar_folder):
     tasks = tasks_of(bar_folder)
     answerer = ask(LookingNetwork(), tasks)

@@ -15,6 +15,7 @@ from ewval.core.evaluation.tasks import Int64s, TaskSet
 from ewval.core.graph.graph import build_graph
 from ewval.core.index.subset import with_ancestors
 from ewval.core.models.card import ModelCard
+from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.decision import Question
 from ewval.core.segments.views import GraphView, VolumeSource, VolumeView, graph_of_packed
 from ewval.core.tasks.samples import Sample, SampleBuilder
@@ -76,17 +77,27 @@ class Probe:
         return self.score - self.seed_score
 
     @property
+    def has_context(self) -> bool:
+        """Whether a question can hold an ancestor's answer; a model that wants none is given none."""
+        return self.tasks.builder.context > 0
+
+    @property
+    def questions(self) -> int:
+        """How many questions the guards ask, own inputs counted."""
+        return len(self.ids) * (1 + self.beats_seed * (1 + self.has_context))
+
+    @property
     def beats_seed(self) -> bool:
         """Whether the model beats the seed alone by its 95 % interval."""
         return len(self.ids) > 0 and _interval(self.gain, self.groups)[0] > 0
 
 
-def own_answer(tasks: TaskSet, ids: Int64s) -> Guard:
-    """Change each task's own answer and compare its inputs: not one may differ."""
+def own_answer(tasks: TaskSet, ids: Int64s, *, progress: Progress = SILENT) -> Guard:
+    """Change each task's own answer and compare its inputs: not one may differ; `progress` is advanced by tasks."""
     table = lineage(tasks.table, ids)  # changing answers copies the table, which may hold millions of tasks
     before = rebuilt(tasks.builder, table)
     other = {int(task): _other_answer(before, int(task)) for task in ids}
-    suspects = _differing(before, rebuilt(before, table.with_answers(other)), ids)
+    suspects = _differing(before, rebuilt(before, table.with_answers(other)), ids, progress=progress)
     # A suspect may merely have an ancestor among the tasks, whose answer it is right to see: change it alone.
     alone = {task: rebuilt(before, table.with_answers({task: other[task]})) for task in suspects}
     leaking = [task for task in suspects if _differing(before, alone[task], np.array([task]))]
@@ -95,12 +106,12 @@ def own_answer(tasks: TaskSet, ids: Int64s) -> Guard:
     return Guard("pass", 0.0, f"changing the answers of {len(ids)} tasks changed none of their inputs")
 
 
-def shuffled_image(probe: Probe, answerer: ModelAnswerer) -> Guard:
+def shuffled_image(probe: Probe, answerer: ModelAnswerer, *, progress: Progress = SILENT) -> Guard:
     """Shuffle the voxels of each image: a model that looks at it must lose most of its gain over the seed."""
     if not probe.beats_seed:
         return Guard("inconclusive", None, "the model does not beat the seed alone by its interval")
     blinded = replace(answerer, sources=ShuffledSource(probe.tasks.sources))
-    kept = rescored(probe, blinded, shuffle_image)
+    kept = rescored(probe, blinded, shuffle_image, progress=progress)
     fall = probe.score - kept
     share = float(fall.mean() / probe.gain.mean())
     low, _ = _interval(fall, probe.groups)
@@ -110,11 +121,14 @@ def shuffled_image(probe: Probe, answerer: ModelAnswerer) -> Guard:
     return Guard("pass" if low > 0 else "inconclusive", float(kept.mean()), text)
 
 
-def zeroed_context(probe: Probe, answerer: ModelAnswerer) -> Guard:
-    """Take the ancestors' answers away: a model that was fed its answer there is left with nothing."""
+def zeroed_context(probe: Probe, answerer: ModelAnswerer, *, progress: Progress = SILENT) -> Guard:
+    """Take the ancestors' answers away: a model that was fed its answer there is left with nothing.
+
+    Where no question holds any, all stay what they were, and nothing is asked again.
+    """
     if not probe.beats_seed:
         return Guard("inconclusive", None, "the model does not beat the seed alone by its interval")
-    kept = rescored(probe, answerer, zero_context)
+    kept = rescored(probe, answerer, zero_context, progress=progress) if probe.has_context else probe.score
     share = float((kept - probe.seed_score).mean() / probe.gain.mean())
     text = f"volume F1 {probe.score.mean():.3f}, without context {kept.mean():.3f}"
     if share < NOTHING_LEFT:
@@ -192,13 +206,16 @@ def zero_context(question: Question) -> Question:
     return replace(question, sample=replace(question.sample, context=np.zeros_like(question.sample.context)))
 
 
-def rescored(probe: Probe, answerer: Answerer, change: Callable[[Question], Question]) -> Floats:
+def rescored(
+    probe: Probe, answerer: Answerer, change: Callable[[Question], Question], *, progress: Progress = SILENT
+) -> Floats:
     """Return the volume F1 of each task when its question is changed so, float64 [n]."""
     scores: list[float] = []
     for group in probe.tasks.groups(probe.ids, size=_GROUP):
         asked = list(probe.tasks.questions(group))
         guesses = answerer.answer([change(question) for question, _ in asked])
         scores += [_f1(guess.chosen, pair) for guess, pair in zip(guesses, asked, strict=True)]
+        progress.advance(len(group))
     return np.array(scores)
 
 
@@ -230,8 +247,13 @@ def _other_answer(builder: SampleBuilder, task: int) -> list[int]:
     return sorted({*flipped.tolist(), *seed.tolist()})
 
 
-def _differing(before: SampleBuilder, after: SampleBuilder, ids: Int64s) -> list[int]:
-    return [int(task) for task in ids if not _same_inputs(before.build(int(task)), after.build(int(task)))]
+def _differing(before: SampleBuilder, after: SampleBuilder, ids: Int64s, *, progress: Progress = SILENT) -> list[int]:
+    found = []
+    for task in ids.tolist():
+        if not _same_inputs(before.build(task), after.build(task)):
+            found.append(task)
+        progress.advance()
+    return found
 
 
 def _same_inputs(one: Sample, other: Sample) -> bool:

@@ -21,8 +21,9 @@ from ewval.core.evaluation.guards import (
 )
 from ewval.core.evaluation.panel import Panel
 from ewval.core.evaluation.parts import Part, PartFolder
+from ewval.core.evaluation.report.drawing import Plot, Rendered
 from ewval.core.evaluation.report.gallery import best_tasks, exhibits, worst_tasks
-from ewval.core.evaluation.report.plots import make_plots
+from ewval.core.evaluation.report.plots import plan_plots
 from ewval.core.evaluation.report.report import build_report
 from ewval.core.evaluation.request import EvalRequest
 from ewval.core.evaluation.scoring import COLUMNS
@@ -58,18 +59,22 @@ class Run:
     identity: dict[str, Any]
 
 
-def finish(run: Run, *, progress: Progress = SILENT) -> dict[str, Any]:
-    """Write all results and return what stands in metrics.json."""
+def finish(run: Run, *, checking: Progress = SILENT, drawing: Progress = SILENT) -> dict[str, Any]:
+    """Write all results and return what stands in metrics.json.
+
+    Args:
+        run: The evaluation.
+        checking: Advanced by the questions of the guards, which may take as long as the scoring.
+        drawing: Advanced by the pictures of the report.
+    """
     totals, failed = gather(run)
-    progress.note("guards")
-    guards = check_guards(run, totals[run.panel.main])
+    guards = check_guards(run, totals[run.panel.main], progress=checking)
     document = metrics_document(run, totals, guards) | {"failed": [{"id": i, "reason": r} for i, r in failed]}
     write_atomically(run.out / "metrics.json", json.dumps(document, indent=1, allow_nan=False).encode())
     if failed:
         write_atomically(run.out / "failed.txt", "".join(f"{i} # {reason}\n" for i, reason in failed).encode())
     if run.request.report:  # after the results: no picture may cost them
-        progress.note("report")
-        write_report(run, totals, document)
+        write_report(run, totals, document, progress=drawing)
     if not failed:
         (run.out / "failed.txt").unlink(missing_ok=True)
         write_atomically(run.out / "identity.json", json.dumps(run.identity, allow_nan=False).encode())
@@ -98,7 +103,7 @@ def gather(run: Run) -> tuple[dict[str, Totals], list[tuple[int, str]]]:
     return totals, failed
 
 
-def check_guards(run: Run, main: Totals) -> dict[str, Guard]:
+def check_guards(run: Run, main: Totals, *, progress: Progress = SILENT) -> dict[str, Guard]:
     """Return the outcome of every guard, on a sample of at most 64 tasks."""
     rng = np.random.default_rng(run.request.seed)
     extend = np.flatnonzero(main.column("extend") > 0)
@@ -107,10 +112,11 @@ def check_guards(run: Run, main: Totals) -> dict[str, Guard]:
     score = main.column("volume_f1")[at]
     probe = Probe(run.tasks, main.tasks[at], score, 1.0 - main.column("extend")[at])
     answerer = run.panel.settings[run.panel.main]
+    progress.start(probe.questions, unit="questions")
     return {
-        "own_answer": own_answer(run.tasks, probe.ids),
-        "shuffled_image": shuffled_image(probe, answerer),
-        "zeroed_context": zeroed_context(probe, answerer),
+        "own_answer": own_answer(run.tasks, probe.ids, progress=progress),
+        "shuffled_image": shuffled_image(probe, answerer, progress=progress),
+        "zeroed_context": zeroed_context(probe, answerer, progress=progress),
         "split_overlap": split_overlap(run.tasks, run.cards),
     }
 
@@ -136,16 +142,26 @@ def metrics_document(run: Run, totals: dict[str, Totals], guards: dict[str, Guar
     }
 
 
-def write_report(run: Run, totals: dict[str, Totals], document: dict[str, Any]) -> None:
+def write_report(run: Run, totals: dict[str, Totals], document: dict[str, Any], *, progress: Progress = SILENT) -> None:
     """Write the plots, and report.html with the tasks that went worst and best."""
-    plots = make_plots(document, totals)
-    for plot in plots.all:
-        plot.save(run.out / "plots")
     main = totals[run.panel.main]
-    answerer = run.panel.settings[run.panel.main]
-    worst, best = (list(exhibits(chosen, run.tasks, answerer)) for chosen in (worst_tasks(main), best_tasks(main)))
-    html = build_report(document, plots, worst=worst, best=best, about=_about(run, main))
+    worst, best, plan = worst_tasks(main), best_tasks(main), plan_plots(document, totals)
+    progress.start(len(plan.all) + len({*worst, *best}), unit="pictures")
+    plots = plan.each(lambda plot: _drawn(plot, run.out / "plots", progress))
+    shown = {}
+    for exhibit in exhibits({*worst, *best}, run.tasks, run.panel.settings[run.panel.main]):
+        shown[exhibit.task] = exhibit
+        progress.advance()
+    of_worst, of_best = ([shown[task] for task in chosen] for chosen in (worst, best))
+    html = build_report(document, plots, worst=of_worst, best=of_best, about=_about(run, main))
     write_atomically(run.out / "report.html", html.encode())
+
+
+def _drawn(plot: Plot, folder: Path, progress: Progress) -> Rendered:
+    rendered = plot.render()
+    rendered.save(folder)  # at once: where there is no room, nothing else is drawn in vain
+    progress.advance()
+    return rendered
 
 
 def _about(run: Run, main: Totals) -> str:

@@ -61,10 +61,24 @@ class Evaluation:
         return {name: guard["reason"] for name, guard in guards.items() if guard["state"] == "fail"}
 
 
-def evaluate(request: EvalRequest, *, team: Team = ALONE, progress: Progress = SILENT) -> Evaluation | None:
+def evaluate(
+    request: EvalRequest,
+    *,
+    team: Team = ALONE,
+    progress: Progress = SILENT,
+    checking: Progress = SILENT,
+    drawing: Progress = SILENT,
+) -> Evaluation | None:
     """Score what `request` names and write the results; return them, or None in all processes but the first.
 
     Source: the protocol of docs/evaluation.md.
+
+    Args:
+        request: What is asked.
+        team: The processes that share the tasks.
+        progress: Advanced by tasks that are scored.
+        checking: Advanced by questions of the guards.
+        drawing: Advanced by pictures of the report.
 
     Raises:
         MissingError: There is no split, no task to score, no such model, or no volume of any task.
@@ -92,7 +106,8 @@ def evaluate(request: EvalRequest, *, team: Team = ALONE, progress: Progress = S
     team.wait()
     if not team.is_first:
         return None
-    return Evaluation(finish(Run(request, models.cards, panel, tasks, parts, out, identity), progress=progress), out)
+    run = Run(request, models.cards, panel, tasks, parts, out, identity)
+    return Evaluation(finish(run, checking=checking, drawing=drawing), out)
 
 
 def score_parts(

@@ -60,9 +60,9 @@ def best_tasks(totals: Totals) -> list[int]:
     return [int(totals.tasks[at]) for at in order[:SHOWN] if score[at] > 0]
 
 
-def exhibits(chosen: list[int], tasks: TaskSet, answerer: Answerer) -> Iterator[Exhibit]:
-    """Yield the chosen tasks, asked once more, in order."""
-    for question, truth in tasks.questions(chosen):
+def exhibits(chosen: Collection[int], tasks: TaskSet, answerer: Answerer) -> Iterator[Exhibit]:
+    """Yield the chosen tasks, asked once more: by volume, so that each is decoded once."""
+    for question, truth in tasks.questions(tasks.table.by_volume(np.array(sorted(chosen), dtype=np.int64))):
         [guess] = answerer.answer([question])
         yield _exhibit(question, truth, guess, tasks)
 

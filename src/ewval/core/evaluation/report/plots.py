@@ -1,14 +1,14 @@
 """The plots of an evaluation, from its totals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from ewval.core.evaluation.calibration import Calibration
 from ewval.core.evaluation.gathered import RATIO_COLUMNS
-from ewval.core.evaluation.report.drawing import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, RED, Plot, Rendered
+from ewval.core.evaluation.report.drawing import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, RED, Plot
 from ewval.core.evaluation.report.pictures import RATIO_BINS, SCATTERS, VOLUME_DECADES, Scatter
 from ewval.core.evaluation.review import DOUBTED_SHARE, FIRST_SHARE, queue
 from ewval.core.evaluation.totals import Totals
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Document = Mapping[str, Any]
+Kind = TypeVar("Kind")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True, slots=True)
-class PlotSet:
-    """The plots by what they are about.
+class PlotSet(Generic[Kind]):
+    """The plots by what they are about, `Plot` before they are drawn and `Rendered` afterwards.
 
     Args:
         headline: Who answers how well.
@@ -30,32 +32,33 @@ class PlotSet:
         seed_system: The pictures of the 2019 seed system's analysis.
     """
 
-    headline: list[Rendered]
-    calibration: list[Rendered]
-    review: list[Rendered]
-    seed_system: list[Rendered]
+    headline: list[Kind]
+    calibration: list[Kind]
+    review: list[Kind]
+    seed_system: list[Kind]
 
     @property
-    def all(self) -> list[Rendered]:
+    def all(self) -> list[Kind]:
         """Every plot."""
         return [*self.headline, *self.calibration, *self.review, *self.seed_system]
 
+    def each(self, change: Callable[[Kind], Other]) -> "PlotSet[Other]":
+        """Return what `change` makes of every plot, in order."""
+        parts = (self.headline, self.calibration, self.review, self.seed_system)
+        return PlotSet(*([change(plot) for plot in part] for part in parts))
 
-def make_plots(document: Document, totals: Mapping[str, Totals]) -> PlotSet:
-    """Return all plots of an evaluation; `document` is its metrics.json."""
+
+def plan_plots(document: Document, totals: Mapping[str, Totals]) -> PlotSet[Plot]:
+    """Return all plots of an evaluation, to be drawn; `document` is its metrics.json."""
     settings = {name: totals[name] for name in document["settings"]}
     main = next(iter(settings.values()))
     seed_system = [*_histograms(settings), *(_scatter(main, scatter) for scatter in SCATTERS), _darkness(main)]
     return PlotSet(
-        headline=_render([_headline(document)]),
-        calibration=_render([*_reliability(main), *_risk(main)]),
-        review=_render([_maybe(main, document), _queue(main), _faults(main)]),
-        seed_system=_render(seed_system),
+        headline=[_headline(document)],
+        calibration=[*_reliability(main), *_risk(main)],
+        review=[_maybe(main, document), _queue(main), _faults(main)],
+        seed_system=seed_system,
     )
-
-
-def _render(plots: list[Plot]) -> list[Rendered]:
-    return [plot.render() for plot in plots]
 
 
 def _headline(document: Document) -> Plot:

@@ -54,7 +54,7 @@ DEFINITIONS = {
 
 
 def build_report(
-    document: Document, plots: PlotSet, *, worst: Sequence[Exhibit], best: Sequence[Exhibit], about: str
+    document: Document, plots: PlotSet[Rendered], *, worst: Sequence[Exhibit], best: Sequence[Exhibit], about: str
 ) -> str:
     """Return report.html.
 
@@ -88,7 +88,7 @@ def _alarm(document: Document) -> Iterator[str]:
             yield f'<p class="card alarm">Do not believe these figures: guard {name} failed. {reason}</p>'
 
 
-def _headline(document: Document, plots: PlotSet) -> Iterator[str]:
+def _headline(document: Document, plots: PlotSet[Rendered]) -> Iterator[str]:
     yield "<h2>How good is it?</h2>"
     yield '<div class="wide">' + "".join(map(_plot, plots.headline)) + "</div>"
     everyone = {**document["settings"], **document["baselines"]}
@@ -132,7 +132,7 @@ def _guards(document: Document) -> Iterator[str]:
     yield f'<div class="tiles">{"".join(cards)}</div>'
 
 
-def _review(document: Document, plots: PlotSet) -> Iterator[str]:
+def _review(document: Document, plots: PlotSet[Rendered]) -> Iterator[str]:
     figures = next(iter(document["settings"].values()))
     review, maybe = figures["review"], figures["maybe"]
     traces = review["faulty_traces"]
@@ -153,7 +153,7 @@ def _review(document: Document, plots: PlotSet) -> Iterator[str]:
     yield f'<div class="plots">{"".join(map(_plot, plots.review))}</div>'
 
 
-def _calibration(document: Document, plots: PlotSet) -> Iterator[str]:
+def _calibration(document: Document, plots: PlotSet[Rendered]) -> Iterator[str]:
     yield "<h2>Do its probabilities mean what they say?</h2>"
     columns = ("", "NLL", "Brier", "ECE pooled", "ECE per task", "AUGRC")
     rows = []
@@ -170,7 +170,7 @@ def _calibration(document: Document, plots: PlotSet) -> Iterator[str]:
     yield f'<div class="plots">{"".join(map(_plot, plots.calibration))}</div>'
 
 
-def _voxels(document: Document, plots: PlotSet) -> Iterator[str]:
+def _voxels(document: Document, plots: PlotSet[Rendered]) -> Iterator[str]:
     settings = document["settings"]
     yield "<h2>Voxel by voxel</h2>"
     rows = [
