@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.graph.contacts import PAD, Contacts, Padded
-from ewval.core.kernels.cube import count_sums, smooth
+from ewval.core.kernels.cube import Smoothed, smooth
 from ewval.core.kernels.faces import Faces, Image, quantile_bins
 from ewval.core.volumes.voxels import count_values
 
@@ -19,6 +20,8 @@ DEPTHS = (1, 2, 3, 5, 8)
 """Voxels from the contact into both segments at which the image is compared with the contact itself."""
 BLOCK = 27
 """Voxels summed into each value of the smoothed image."""
+SUMS = 255 * BLOCK + 1
+"""How many values a sum can have."""
 BINS, BINS_PER_UNIT, LOWEST = 192, 16, -6.0
 QUARTILE_SPAN = 1.349
 """Distance between the quartiles of a normal distribution, in standard deviations."""
@@ -35,17 +38,14 @@ class Brightness:
         median: Of `sums` inside segments.
         spread: Their quartile distance as a standard deviation, at least 1.
         rank: float64, share of the interior that is at most so bright, by sum.
+        moments: int64[3, SEGMENT_ID_COUNT], count, sum and sum of squares of every second of `sums` along x, by label.
     """
 
     sums: NDArray[np.uint16]
     median: float
     spread: float
     rank: NDArray[np.float64]
-
-    @property
-    def inner(self) -> NDArray[np.uint16]:
-        """The sums without the margin."""
-        return self.sums[PAD:-PAD, PAD:-PAD, PAD:-PAD]
+    moments: NDArray[np.int64]
 
     @property
     def image(self) -> Image:
@@ -59,30 +59,27 @@ class Brightness:
         return np.asarray(values, dtype=np.float32)
 
 
-def smooth_image(image: NDArray[np.uint8], *, rows: NDArray[np.uint16]) -> Brightness:
+def smooth_image(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Brightness:
     """Return `image` (uint8 z y x) summed over 3^3 neighbourhoods and measured against its own interior.
 
     Args:
         image: uint8, z y x.
-        rows: Segment of each voxel, 0 where there is none.
+        labels: Segment of each voxel, 0 where there is none.
     """
-    sums, histogram = _sums_inside(image, rows)
-    rank = np.cumsum(histogram) / max(histogram.sum(), 1)
+    found = smooth(image, labels, pad=PAD, bins=SUMS) or _smooth_plainly(image, labels)
+    rank = np.cumsum(found.histogram) / max(found.histogram.sum(), 1)
     low, median, high = np.searchsorted(rank, [0.25, 0.5, 0.75])
     spread = max(float(high - low) / QUARTILE_SPAN, 1.0)
-    return Brightness(sums, float(median), spread, rank)
+    return Brightness(found.sums, float(median), spread, rank, found.moments)
 
 
-def _sums_inside(image: NDArray[np.uint8], rows: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    """Return the smoothed image with its margin, and how often each value occurs in segments."""
-    bins, padded = 255 * BLOCK + 1, smooth(image, pad=PAD)
-    histogram = None if padded is None else count_sums(padded, rows, pad=PAD, bins=bins)
-    if padded is not None and histogram is not None:
-        return padded, histogram
+def _smooth_plainly(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Smoothed:
     sums = _box_sums(image)
-    histogram = count_values(np.where(rows > 0, sums, 0), bins=bins)
-    histogram[0] -= rows.size - np.count_nonzero(rows)
-    return np.pad(sums, PAD, mode="edge"), histogram
+    histogram = count_values(np.where(labels > 0, sums, 0), bins=SUMS)
+    histogram[0] -= labels.size - np.count_nonzero(labels)
+    some, values = labels[:, :, ::2], sums[:, :, ::2].astype(np.int32)
+    moments = [count_values(some, bins=SEGMENT_ID_COUNT, weights=w) for w in (None, values, values * values)]
+    return Smoothed(np.pad(sums, PAD, mode="edge"), histogram, np.array(moments, dtype=np.int64))
 
 
 def image_evidence(padded: Padded, contacts: Contacts, brightness: Brightness) -> dict[str, NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ewval.core.graph.contact_image import faces_of
 from ewval.core.graph.contacts import PAD, Contacts, Padded
-from ewval.core.kernels.cube import distance_steps
+from ewval.core.kernels.cube import depth_steps
 
 __all__ = ["Depth", "Place", "depth_map", "locate", "shape_evidence"]
 
@@ -38,9 +38,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How deep inside its segment each second voxel lies, float32 [z / 2, y / 2, x / 2], in voxels."""
+    """How deep inside its segment each second voxel lies.
 
-    values: NDArray[np.float32]
+    Args:
+        values: uint16 [z / 2, y / 2, x / 2], in voxels.
+        deepest: uint16[rows + 1], the greatest of each row; 0 for one that lies between the places measured.
+    """
+
+    values: NDArray[np.uint16]
+    deepest: NDArray[np.uint16]
 
     def at(self, padded: Padded, places: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the depth at flat padded places, those in the margin as at the edge."""
@@ -49,24 +55,41 @@ class Depth:
         return np.asarray(self.values[tuple(index)], dtype=np.float32)
 
 
-def depth_map(padded: Padded) -> Depth:
-    """Return how far each second voxel is from another segment, in chessboard steps."""
-    labels = padded.cube[::HALF, ::HALF, ::HALF]
+def depth_map(padded: Padded, *, count: int) -> Depth:
+    """Return how far each second voxel is from another of the `count` segments, in chessboard steps."""
+    labels = np.ascontiguousarray(padded.cube[::HALF, ::HALF, ::HALF])
+    if (labels == labels.reshape(-1)[:1]).all():
+        return _endless(labels, bins=count + 1)
+    steps, most = depth_steps(labels, bins=count + 1) or _steps_plainly(labels, bins=count + 1)
+    return Depth(steps * np.uint16(HALF), most * np.uint16(HALF))
+
+
+def _endless(labels: NDArray[np.uint16], *, bins: int) -> Depth:
+    """Return what stands for a depth where everything is of one segment."""
+    far, deepest = max(labels.shape), np.zeros(bins, dtype=np.uint16)
+    deepest[labels.reshape(-1)[:1]] = far // HALF * HALF
+    return Depth(np.full(labels.shape, far, dtype=np.uint16), deepest)
+
+
+def _steps_plainly(labels: NDArray[np.uint16], *, bins: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    from scipy import ndimage  # a seventh of predict's start, where the graph of a volume is kept already
+
+    steps = np.asarray(ndimage.distance_transform_cdt(~_edges(labels), "chessboard"), dtype=np.uint16)
+    levels = int(steps.max(initial=0)) + 1
+    counts = np.bincount((labels.astype(np.int64) * levels + steps).reshape(-1), minlength=bins * levels)
+    most = np.max((counts.reshape(bins, levels) > 0) * np.arange(levels), axis=1)
+    return steps, most.astype(np.uint16)
+
+
+def _edges(labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Return where a voxel borders on another label."""
     edge = np.zeros(labels.shape, dtype=bool)
     for axis in range(3):
         along, mark = np.moveaxis(labels, axis, 0), np.moveaxis(edge, axis, 0)
         differs = along[1:] != along[:-1]
         mark[1:] |= differs
         mark[:-1] |= differs
-    if not edge.any():
-        return Depth(np.full(labels.shape, max(labels.shape), dtype=np.float32))
-    compiled = distance_steps(edge)
-    if compiled is not None:
-        return Depth(compiled.astype(np.float32) * HALF)
-    from scipy import ndimage  # a seventh of predict's start, where the graph of a volume is kept already
-
-    steps = ndimage.distance_transform_cdt(~edge, "chessboard")
-    return Depth((np.asarray(steps) * HALF).astype(np.float32))
+    return edge
 
 
 def locate(padded: Padded, contacts: Contacts) -> Place:

@@ -18,7 +18,7 @@ FACES_KEPT = 48
 """Contacts larger than this are measured on about so many of their faces: more changes no mean, and costs seconds."""
 DENSE_TABLE = 60_000_000
 """Pair keys up to here are counted in a table, beyond it by sorting."""
-OUTSIDE, UNASSIGNED = 255, 254
+UNASSIGNED = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +79,21 @@ class Contacts:
         return np.bincount(self.pair, values, minlength=len(self.area)) / self.sampled
 
 
-def pad_labels(rows: NDArray[np.uint16]) -> Padded:
-    """Return `rows` (uint16 z y x, 0 = boundary) with a margin, its gaps closed by steps over voxel faces."""
-    shape = (rows.shape[0], rows.shape[1], rows.shape[2])
-    closed = close_gaps(rows, pad=PAD, steps=GAP_STEPS, outside=OUTSIDE, unassigned=UNASSIGNED)
-    return _pad_plainly(rows, shape) if closed is None else Padded(*closed, shape)
+def pad_labels(labels: NDArray[np.uint16], table: NDArray[np.uint16]) -> Padded:
+    """Return rows of the segment table with a margin, gaps closed by steps over voxel faces.
+
+    Args:
+        labels: uint16, z y x, 0 = boundary.
+        table: uint16[SEGMENT_ID_COUNT], row of each label, 0 of 0.
+    """
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    closed = close_gaps(labels, table, pad=PAD, steps=GAP_STEPS, unassigned=UNASSIGNED)
+    return _pad_plainly(np.take(table, labels), shape) if closed is None else Padded(*closed, shape)
 
 
 def _pad_plainly(rows: NDArray[np.uint16], shape: tuple[int, int, int]) -> Padded:
-    labels = np.pad(rows, PAD)
-    gap = np.full(labels.shape, OUTSIDE, dtype=np.uint8)
-    gap[PAD:-PAD, PAD:-PAD, PAD:-PAD] = (rows == 0) * np.uint8(UNASSIGNED)
-    padded = Padded(labels, gap, shape)
-    _close_gaps(labels.reshape(-1), gap.reshape(-1), strides=padded.strides)
+    padded = Padded(np.pad(rows, PAD), np.pad((rows == 0) * np.uint8(UNASSIGNED), PAD), shape)
+    _close_gaps(padded.labels.reshape(-1), padded.gap.reshape(-1), strides=padded.strides)
     return padded
 
 

@@ -19,9 +19,9 @@ from ewval.core.errors import DamagedError, UnreadableError
 from ewval.core.graph.contact_image import Brightness, image_evidence, smooth_image
 from ewval.core.graph.contact_shape import Depth, depth_map, locate, shape_evidence
 from ewval.core.graph.contact_windows import WINDOWS, window_evidence
-from ewval.core.graph.contacts import PAD, Contacts, Padded, find_contacts, pad_labels
+from ewval.core.graph.contacts import Contacts, Padded, find_contacts, pad_labels
 from ewval.core.graph.quantised import pack_columns, quantise, unpack_columns
-from ewval.core.kernels.cube import count_labels, relabel, segment_moments, touched_sides
+from ewval.core.kernels.cube import count_labels, touched_sides
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.volumes.voxels import count_values
 from ewval.core.workers import has_one_thread
@@ -108,27 +108,20 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
     """
     if image.shape != labels.shape:
         raise ValueError(f"image {image.shape} and labels {labels.shape} differ in shape")
-    counts = count_labels(labels)
-    if counts is None:
-        counts = count_values(labels, bins=SEGMENT_ID_COUNT)
-    counts[0] = 0
-    ids = np.flatnonzero(counts)
+    ids, voxels = _count_segments(labels)
     table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
     table[ids] = np.arange(1, len(ids) + 1)
-    rows = relabel(labels, table)
-    if rows is None:
-        rows = np.take(table, labels)
-    padded, brightness = _at_once(lambda: pad_labels(rows), lambda: smooth_image(image, rows=rows))
-    contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded))
+    padded, brightness = _at_once(lambda: pad_labels(labels, table), lambda: smooth_image(image, labels))
+    contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded, count=len(ids)))
     segments, looks = _at_once(
-        lambda: _segment_numbers(rows, padded, contacts, brightness, depth, voxels=counts[ids]),
+        lambda: _segment_numbers(padded, contacts, brightness, depth, ids=ids, voxels=voxels),
         lambda: image_evidence(padded, contacts, brightness) if len(contacts.pairs) else {},
     )
     evidence = _evidence(padded, contacts, brightness, depth, segments=segments, looks=looks)
     return SegmentGraph(
-        ids=ids.astype(np.int64),
-        voxels=counts[ids].astype(np.int64),
-        sides=_sides(rows, count=len(ids)),
+        ids=ids,
+        voxels=voxels,
+        sides=_sides(labels)[ids],
         segment_names=tuple(segments),
         segments=_columns(segments, len(ids)),
         pairs=contacts.pairs,
@@ -195,33 +188,44 @@ def _columns(numbers: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.
     return quantise(np.stack([np.asarray(v, dtype=np.float32) for v in numbers.values()], axis=1))
 
 
-def _sides(rows: NDArray[np.uint16], *, count: int) -> NDArray[np.bool_]:
-    found = touched_sides(rows, margin=SIDE_MARGIN, bins=count + 1)
+def _count_segments(labels: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the ids of the segments, ascending, and how many voxels each has."""
+    counts = count_labels(labels)
+    if counts is None:
+        counts = count_values(labels, bins=SEGMENT_ID_COUNT)
+    counts[0] = 0
+    ids = np.flatnonzero(counts).astype(np.int64)
+    return ids, counts[ids]
+
+
+def _sides(labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Return which sides each label reaches, bool[SEGMENT_ID_COUNT, 6]."""
+    found = touched_sides(labels, margin=SIDE_MARGIN)
     if found is not None:
-        return found[1:]
-    sides = np.zeros((count + 1, 6), dtype=bool)
+        return found
+    sides = np.zeros((SEGMENT_ID_COUNT, 6), dtype=bool)
     for axis in range(3):
-        along = np.moveaxis(rows, axis, 0)
+        along = np.moveaxis(labels, axis, 0)
         sides[np.unique(along[:SIDE_MARGIN]), 2 * axis] = True
         sides[np.unique(along[-SIDE_MARGIN:]), 2 * axis + 1] = True
-    return sides[1:]
+    return sides
 
 
 def _segment_numbers(
-    rows: NDArray[np.uint16],
     padded: Padded,
     contacts: Contacts,
     brightness: Brightness,
     depth: Depth,
     *,
+    ids: NDArray[np.int64],
     voxels: NDArray[np.int64],
 ) -> dict[str, NDArray[np.float64]]:
     """Return named numbers of every segment, float64[n] each."""
     count = len(voxels)
-    mean, spread = _brightness_of(rows, brightness, count=count)
+    mean, spread = _brightness_of(ids, brightness)
     touching = _per_segment(contacts, contacts.area, count)
     outer = _outer_faces(padded, count)
-    thickest = _thickest(padded, depth, count)
+    thickest = depth.deepest[1:].astype(np.float64)
     size = voxels.astype(np.float64)
     return {
         "log_voxels": np.log(size),
@@ -241,25 +245,14 @@ def _per_segment(contacts: Contacts, values: NDArray[np.float64], count: int) ->
     return np.asarray(sum(np.bincount(contacts.pairs[:, side], values, minlength=count) for side in range(2)))
 
 
-def _brightness_of(
-    rows: NDArray[np.uint16], brightness: Brightness, *, count: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _brightness_of(ids: NDArray[np.int64], brightness: Brightness) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and spread over every second voxel along x; a segment that has none there counts as ordinary."""
-    seen, total, squares = _moments(rows, brightness, bins=count + 1)
-    seen = np.maximum(seen[1:], 1)
-    mean, square = total[1:] / seen, squares[1:] / seen
-    return mean / brightness.spread, np.sqrt(np.maximum(square - mean**2, 0)) / brightness.spread
-
-
-def _moments(rows: NDArray[np.uint16], brightness: Brightness, *, bins: int) -> tuple[NDArray[Any], ...]:
-    """Return count, sum and sum of squares of the brightness of every second voxel, by row; whole numbers."""
+    seen, total, squares = brightness.moments[:, ids]
     middle = round(brightness.median)
-    found = segment_moments(brightness.sums, rows, pad=PAD, middle=middle, bins=bins)
-    if found is not None:
-        return found
-    some, inner = rows[:, :, ::2], brightness.inner[:, :, ::2].astype(np.int32) - middle
-    weighed = (count_values(some, bins=bins, weights=w) for w in (inner, inner * inner))
-    return count_values(some, bins=bins), *weighed
+    squares = squares - 2 * middle * total + middle * middle * seen  # of the distances from the middle
+    total, seen = total - middle * seen, np.maximum(seen, 1)
+    mean, square = total / seen, squares / seen
+    return mean / brightness.spread, np.sqrt(np.maximum(square - mean**2, 0)) / brightness.spread
 
 
 def _outer_faces(padded: Padded, count: int) -> NDArray[np.float64]:
@@ -267,16 +260,6 @@ def _outer_faces(padded: Padded, count: int) -> NDArray[np.float64]:
     along = [np.moveaxis(padded.cube, axis, 0) for axis in range(3)]
     sides = [cube[end].reshape(-1) for cube in along for end in (0, -1)]
     return np.bincount(np.concatenate(sides), minlength=count + 1)[1:].astype(np.float64)
-
-
-def _thickest(padded: Padded, depth: Depth, count: int) -> NDArray[np.float64]:
-    """Return the greatest depth in each segment, 0 for one that lies between the places where depth is known."""
-    steps = (depth.values / 2).astype(np.int64)
-    levels = int(steps.max(initial=0)) + 1
-    labels = padded.cube[::2, ::2, ::2].astype(np.int64)
-    counts = np.bincount((labels * levels + steps).reshape(-1), minlength=(count + 1) * levels)
-    seen = counts.reshape(count + 1, levels)[1:] > 0
-    return np.asarray(2.0 * np.max(seen * np.arange(levels), axis=1, initial=0))
 
 
 def _evidence(

@@ -112,7 +112,7 @@ void faces_spread(const Faces *f, const double *centre, double *sums) {
     }
 }
 
-static float depth_at(const Faces *f, const float *depth, const int64_t *shape, int64_t place) {
+static uint16_t depth_at(const Faces *f, const uint16_t *depth, const int64_t *shape, int64_t place) {
     int64_t at[3];
     find(f, place, at);
     for (int i = 0; i < 3; i++) {
@@ -123,7 +123,7 @@ static float depth_at(const Faces *f, const float *depth, const int64_t *shape, 
 }
 
 /* sums[pairs, 2 inside_count + 2 thick_count]: whether each segment goes on so deep, and how thick it is there. */
-void faces_behind(const Faces *f, const int64_t *inside, int64_t inside_count, const int64_t *thick, int64_t thick_count, const float *depth, const int64_t *depth_shape, double *sums) {
+void faces_behind(const Faces *f, const int64_t *inside, int64_t inside_count, const int64_t *thick, int64_t thick_count, const uint16_t *depth, const int64_t *depth_shape, double *sums) {
     for (int64_t k = 0; k < f->faces; k++) {
         const int64_t low = f->low[k], inward = f->inward[k], high = low - inward;
         fetch(f, f->labels, k + AHEAD, inside, inside_count);

@@ -99,7 +99,7 @@ class Faces:
         return sums
 
     def behind(
-        self, *, inside: Sequence[int], thick: Sequence[int], depth: NDArray[np.float32]
+        self, *, inside: Sequence[int], thick: Sequence[int], depth: NDArray[np.uint16]
     ) -> NDArray[np.float64] | None:
         """Return, per depth and side, sums of whether the segment goes on and of its thickness there."""
         if (library := kernels()) is None:

@@ -37,6 +37,7 @@ def _load() -> ctypes.CDLL | None:
         return None
     if library is not None:
         library.contacts_find.restype = ctypes.c_void_p
+        library.cube_pad.restype = ctypes.c_int64
     return library
 
 
