@@ -132,14 +132,18 @@ def f1_of(trial: Trial, rows: np.ndarray) -> float:
     return float(2 * trial.voxels[rows[trial.target[rows]]].sum() / total) if total else 1.0
 
 
+def answer_of(trial: Trial, settings: HeadSettings) -> int:
+    """Return how many of the segments that joined are the answer: the first so many."""
+    growth: Growth = trial.growth
+    chance = settings.calibration.probability(growth.log_odds)
+    return best_cut(trial.voxels[growth.rows], chance, nothing=settings.nothing).count
+
+
 def paired(tasks: list[Grown], settings: HeadSettings) -> str:
     """Return how far the answers are ahead of the other system's, over tasks with something to add."""
     gains = []
     for task in (task for task in tasks if task.rival is not None and task.trial.target.any()):
-        growth, trial = task.trial.growth, task.trial
-        chance = settings.calibration.probability(growth.log_odds)
-        count = best_cut(trial.voxels[growth.rows], chance, nothing=settings.nothing).count
-        gains.append((task.cell, trial.f1(count) - task.rival))
+        gains.append((task.cell, task.trial.f1(answer_of(task.trial, settings)) - task.rival))
     return with_interval(gains)
 
 
@@ -181,7 +185,7 @@ def line(label: str, tasks: list[Grown], settings_of: Callable[[Grown], HeadSett
         growth: Growth = trial.growth
         chance = settings.calibration.probability(np.concatenate([growth.log_odds, growth.refused_log_odds]))
         joined, rows = chance[: len(growth.rows)], np.concatenate([growth.rows, growth.refused])
-        count = best_cut(trial.voxels[growth.rows], joined, nothing=settings.nothing).count
+        count = answer_of(trial, settings)
         chosen = np.arange(len(rows)) < count
         wrong = np.where(chosen != trial.target[rows], trial.voxels[rows], 0.0)
         unseen = trial.target.copy()

@@ -1,5 +1,7 @@
 """`ewval predict` of many tasks by one process, by several and by a Dask cluster: tasks a second, and the same bytes.
 
+The plain form beside them orders few tasks by volume at a time, and so reads the same volumes again and again.
+
     python benchmarks/workers.py ../shared/data WORK [--volumes 10] [--tasks 200] [--workers 2]
 
 Copies of the developer sample's volumes, each with so many tasks (its own, again and again under new ids), are fetched
@@ -21,7 +23,12 @@ from pipeline import copy_sample
 
 from ewval.core.fetch.run import FetchRequest, fetch
 from ewval.core.folder import DataFolder
+from ewval.core.models.registry import load_ensemble
+from ewval.core.predict.work import Work
+from ewval.core.segments.decision import AS_CARDS_SAY
 from ewval.core.sim.server import WireServer
+
+SMALL_WINDOW = 128
 
 
 def predict(folder: DataFolder, ids: list[int], *words: str) -> tuple[str, float]:
@@ -35,6 +42,15 @@ def predict(folder: DataFolder, ids: list[int], *words: str) -> tuple[str, float
         check=True, env=os.environ | {"EWVAL_API": "http://127.0.0.1:9"},
     )  # fmt: skip
     return hashlib.sha256(done.stdout).hexdigest(), time.perf_counter() - began
+
+
+def in_small_windows(folder: DataFolder, ids: list[int]) -> float:
+    """Return how long one process takes that orders `SMALL_WINDOW` tasks at a time."""
+    work, began = Work(folder, load_ensemble((None,)), looks=AS_CARDS_SAY, saved=None), time.perf_counter()
+    for start in range(0, len(ids), SMALL_WINDOW):
+        for _ in work.results(ids[start : start + SMALL_WINDOW]):
+            pass
+    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -52,7 +68,7 @@ def main() -> None:
         fetch(FetchRequest(folder, ids, api=server.api_url, token="secret", pack=True, yes=True, **rates))
     random.Random(0).shuffle(ids)
     print(f"{len(ids)} tasks in {chosen.volumes} volumes, graphs at hand")
-    digests = set()
+    digests, took = set(), {}
     with LocalCluster(n_workers=chosen.workers, threads_per_worker=1, dashboard_address=None) as cluster:
         for what, words in (
             ("one process", ("--workers", "1")),
@@ -61,7 +77,11 @@ def main() -> None:
         ):
             digest, seconds = predict(folder, ids, *words)
             digests.add(digest)
-            print(f"{what:14s}{len(ids) / seconds:8.1f} tasks/s  {digest[:12]}")
+            took[what] = seconds
+            print(f"{what:14s}{len(ids) / seconds:8.1f} tasks/s  {digest[:12]}", flush=True)
+    plain = in_small_windows(folder, ids)
+    faster = plain / took["one process"]
+    print(f"{SMALL_WINDOW} at a time{len(ids) / plain:9.1f} tasks/s: {faster:.2f} times slower than one process above")
     if len(digests) > 1:
         sys.exit("the outputs differ")
 
