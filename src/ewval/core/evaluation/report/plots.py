@@ -170,11 +170,11 @@ def _queue(totals: Totals) -> Plot:
 
 def _faults(totals: Totals) -> Plot:
     clean, faulty = totals.column("trace_priority"), totals.column("faulty_trace_priority")
-    from matplotlib.ticker import MaxNLocator
-
     bins = np.linspace(0, 1, 26).tolist()
 
     def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator
+
         for values, colour, label in ((clean, GREEN, "as the players left it"), (faulty, RED, "with a fault")):
             axes.hist(values[~np.isnan(values)], bins=bins, color=colour, alpha=0.55, label=label)
         axes.set(xlim=(0, 1), xlabel="review priority of the players' trace", ylabel="tasks")
