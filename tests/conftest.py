@@ -95,6 +95,21 @@ def tiny_world(generated_world: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
+def fetched_world(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with all of `tiny_world`, fetched, packed and measured; copy it before changing it."""
+    from ewval.core.fetch.run import FetchRequest, fetch
+    from ewval.core.folder import DataFolder
+    from ewval.core.sim.server import WireServer
+
+    folder = DataFolder(tmp_path_factory.mktemp("fetched") / "data")
+    tasks = tuple(sorted(int(path.stem) for path in (tiny_world / "api/1.0/task").glob("*.json")))
+    rates = {"api_rate": 1000.0, "bucket_rate": 5000.0}
+    with WireServer(tiny_world) as server:
+        fetch(FetchRequest(folder, tasks=tasks, api=server.api_url, token="secret", pack=True, **rates))
+    return folder.root
+
+
+@pytest.fixture(scope="session")
 def raw_volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up volume as downloaded: 256 slices, a legacy segmentation, metadata; copy it, never write into it."""
     from raw_volumes import make_image, make_labels, to_alone, write_raw

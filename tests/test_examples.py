@@ -22,27 +22,12 @@ def environment(tmp_path):
     return os.environ | changed
 
 
-@pytest.fixture
-def model(tmp_path):
-    import torch
-
-    from ewval.core.models.card import ModelCard
-    from ewval.nn.networks.architectures import build_network
-    from ewval.nn.weights import Model, save_network
-
-    torch.manual_seed(0)
-    config = {"loops": 1}
-    card = ModelCard("fresh", "lwunet", loops=1, config=config, add_threshold=0.9, maybe_threshold=0.9)
-    save_network(tmp_path / "fresh.safetensors", Model(card, build_network("lwunet", config)))
-    return tmp_path / "fresh.safetensors"
-
-
-def test_the_batch_goes_on_after_failures_and_keeps_what_it_has(tiny_world, wire_server, environment, model, tmp_path):
+def test_the_batch_goes_on_after_failures_and_keeps_what_it_has(tiny_world, wire_server, environment, tmp_path):
     server = wire_server(tiny_world)
     task = min(int(path.stem) for path in (tiny_world / "api/1.0/task").glob("*.json"))
     ids, answers = tmp_path / "ids.txt", tmp_path / "answers"
     ids.write_text(f"{task}  # a comment\n99999999\n")
-    options = ("--model", model, "--data", tmp_path / "data", "--api", server.api_url, "-q")
+    options = ("--data", tmp_path / "data", "--api", server.api_url, "-q")
     command = ["sh", EXAMPLES / "batch.sh", ids, answers, *options]
     result = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
     assert result.returncode == 3, result.stderr

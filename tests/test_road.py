@@ -41,9 +41,11 @@ def process(*words: object, cwd: Path, **variables: str) -> subprocess.Completed
 
 
 @pytest.mark.timeout(1500)  # half a minute on two idle cores, most of it forests; more on busy ones
-@pytest.mark.parametrize("name", ["fib25", "gala"])
+@pytest.mark.parametrize(
+    ("name", "recipe"), [("fib25", ()), ("gala", ("--recipe", "demo"))]
+)  # the default, and fewer trees
 def test_real_em_goes_all_the_way_to_a_predicted_trace(
-    shared: Path, name: str, cli: Run, wire_server: Callable[..., WireServer], tmp_path: Path
+    shared: Path, name: str, recipe: tuple[str, ...], cli: Run, wire_server: Callable[..., WireServer], tmp_path: Path
 ) -> None:
     server = wire_server(shared / "data" / name)
     asked = [word for cell in cells_of(shared, name) for word in ("--cell", cell)]
@@ -69,7 +71,7 @@ def test_real_em_goes_all_the_way_to_a_predicted_trace(
     indexed = json.loads(walk("index", "--split", "cell", "--test-fraction", "0.3", "--json").stdout)
     assert indexed["failed"] == []
     assert indexed["examples"]["contacts"] > 100
-    trained = json.loads(walk("train", "--run", "run", "--json").stdout)
+    trained = json.loads(walk("train", "--run", "run", *recipe, "--json").stdout)
     assert (trained["why"], trained["cells"] > 2) == ("done", True)
     walk("eval", "--limit", "8", "--model", "run", "--out", "scores")
     split = json.loads((data / "split.json").read_text())

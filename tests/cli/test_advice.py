@@ -2,24 +2,36 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
+
+from ewval.core.sim.server import WireServer
 
 Cli = Callable[..., Result]
 
 
-@pytest.fixture
-def fetch(cli: Cli, tiny_world: Path, wire_server: Callable[..., Any]) -> Callable[..., Result]:
-    """Run `ewval fetch` of one task and its volumes, which is packed as well with `--pack`."""
-    server = wire_server(tiny_world, token="secret")
+@pytest.fixture(scope="module")
+def server(tiny_world: Path) -> Iterator[WireServer]:
+    with WireServer(tiny_world, token="secret") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fetching(server: WireServer, tiny_world: Path) -> tuple[object, ...]:
+    """The words of an `ewval fetch` of one task and its volume."""
     task = min(int(path.stem) for path in (tiny_world / "api/1.0/task").glob("*.json"))
     rates = ("--api-rate", 5000, "--bucket-rate", 10000)
-    words = ("fetch", task, "--context", 0, "--data", "data", "--api", server.api_url, *rates)
-    return lambda *more: cli(*words, *more, env={"EWVAL_TOKEN": "secret"})
+    return ("fetch", task, "--context", 0, "--api", server.api_url, *rates)
+
+
+@pytest.fixture
+def fetch(cli: Cli, fetching: tuple[object, ...]) -> Callable[..., Result]:
+    """Run that fetch, which packs as well with `--pack`."""
+    return lambda *more: cli(*fetching, "--data", "data", *more, env={"EWVAL_TOKEN": "secret"})
 
 
 def findings(cli: Cli) -> dict[str, dict[str, str]]:
@@ -44,12 +56,23 @@ def follow(cli: Cli, fetch: Callable[..., Result], advice: str) -> None:
             assert result.exit_code == 0, result.output
 
 
+@pytest.fixture(scope="module")
+def healthy(fetching: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which doctor finds nothing, before and after it is copied; never write into it."""
+    from ewval.cli.app import app
+
+    data = tmp_path_factory.mktemp("healthy") / "data"
+    for words in ((*fetching, "--pack", "--no-graph"), ("index",)):
+        result = CliRunner().invoke(app, [*map(str, words), "--data", str(data)], env={"EWVAL_TOKEN": "secret"})
+        assert result.exit_code == 0, result.output
+    return data
+
+
 @pytest.fixture
-def data(fetch: Callable[..., Result], cli: Cli, tmp_path: Path) -> Path:
-    assert fetch("--pack", "--no-graph").exit_code == 0
-    assert cli("index", "--data", "data").exit_code == 0
+def data(healthy: Path, cli: Cli, tmp_path: Path) -> Path:
+    copy = shutil.copytree(healthy, tmp_path / "data")
     assert problems(cli) == []
-    return tmp_path / "data"
+    return copy
 
 
 DAMAGE = {

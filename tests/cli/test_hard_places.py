@@ -39,15 +39,12 @@ def tasks(tiny_world: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def prepared(world: Any, tasks: list[int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(fetched_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder of the generated world, fetched, packed, measured and split; copy it before changing it."""
-    from ewval.core.fetch.run import FetchRequest, fetch
     from ewval.core.index.assignment import Fractions
     from ewval.core.index.build import IndexRequest, index
 
-    folder = DataFolder(tmp_path_factory.mktemp("prepared") / "data")
-    rates = {"api_rate": 1000.0, "bucket_rate": 5000.0}
-    fetch(FetchRequest(folder, tasks=tuple(tasks), api=world.api_url, token="secret", pack=True, **rates))
+    folder = DataFolder(shutil.copytree(fetched_world, tmp_path_factory.mktemp("prepared") / "data"))
     index(IndexRequest(folder, split="cell", fractions=Fractions(0.4, 0.2)))
     return folder.root
 
@@ -490,7 +487,7 @@ def test_two_packs_of_one_folder_both_end_well(
 ) -> None:
     for kind in ("images", "segmentation"):
         shutil.rmtree(data / kind)
-    slow = odd_system("import os, time\nsync = os.fsync\nos.fsync = lambda stream: (time.sleep(6), sync(stream))\n")
+    slow = odd_system("import os, time\nsync = os.fsync\nos.fsync = lambda stream: (time.sleep(2), sync(stream))\n")
     words = ("pack", "--workers", 1, "--no-graph", *drop, "--data", data)
     first = start(world, tmp_path, *words, env=slow)
     while not list(data.rglob("*.incomplete")):

@@ -19,7 +19,7 @@ TASKS = 5
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, fetched, world_tasks):
+def model(tmp_path_factory, fetched_world, world_tasks):
     """A fresh network, small so that an answer takes a tenth of a second, which adds a few segments of the world."""
     import torch
 
@@ -37,7 +37,7 @@ def model(tmp_path_factory, fetched, world_tasks):
     torch.manual_seed(4)
     config = {"loops": 1}
     fresh = Model(ModelCard("fresh", "lwunet", loops=1, config=config), build_network("lwunet", config).eval())
-    folder, task = DataFolder(fetched), min(world_tasks)
+    folder, task = DataFolder(fetched_world), min(world_tasks)
     sample = SampleBuilder(LocalData(folder).table([task]), PackedStore(folder)).build(task)
     (prediction,) = predict_samples(decider_for(fresh), [sample], sources=VolumeSource(folder))
     maybe, add = np.quantile(prediction.table.probability, [0.8, 0.9])
@@ -53,18 +53,10 @@ def world_tasks(tiny_world):
     return {int(path.stem): json.loads(path.read_text()) for path in paths}
 
 
-@pytest.fixture(scope="module")
-def fetched(tiny_world, tmp_path_factory, world_tasks):
+@pytest.fixture
+def fetched(fetched_world):
     """A data folder that holds the whole generated world; copy it before changing it."""
-    from ewval.core.fetch.run import FetchRequest, fetch
-    from ewval.core.folder import DataFolder
-    from ewval.core.sim.server import WireServer
-
-    folder = DataFolder(tmp_path_factory.mktemp("fetched") / "data")
-    with WireServer(tiny_world) as server:
-        tasks = tuple(sorted(world_tasks))
-        fetch(FetchRequest(folder, tasks=tasks, api=server.api_url, token="secret", api_rate=1000.0, pack=True))
-    return folder.root
+    return fetched_world
 
 
 @pytest.fixture
@@ -171,10 +163,10 @@ def test_a_server_that_is_down_is_exit_5(cli, model, tmp_path):
     [("429", 5, "the server keeps throttling: http"), ("reset", 5, "cannot reach http"), ("html", 6, "is damaged: ")],
 )
 def test_a_bucket_in_trouble_is_said_with_its_reason(
-    cli, model, tiny_world, world_tasks, wire_server, tmp_path, kind, code, said
+    cli, tiny_world, world_tasks, wire_server, tmp_path, kind, code, said
 ):
     server = wire_server(tiny_world, faults=Faults(1.0, (kind,), limit=None, hosts=("bucket",)))
-    words = ("predict", min(world_tasks), "--model", model, "--data", tmp_path / "data", "--api", server.api_url)
+    words = ("predict", min(world_tasks), "--data", tmp_path / "data", "--api", server.api_url)
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})
     assert (result.exit_code, result.stdout) == (code, ""), result.output
     assert result.stderr.startswith(f"ewval: task {min(world_tasks)}: ")
@@ -480,38 +472,25 @@ def test_flips_and_several_models_can_be_asked_for(predict, model, fetched, worl
     assert both["segments"] == plain["segments"]  # twice the same model is that model
 
 
-def test_two_processes_give_what_one_gives(fetched, model, world_tasks, tmp_path):
+def test_two_processes_give_what_one_gives(predict, fetched, model, world_tasks, tmp_path):
     asked = "".join(f"{task}\n" for task in [*sorted(world_tasks)[:3], 99999999])
-    words = [
-        "-m",
-        "ewval",
-        "predict",
-        "-",
-        "--json",
-        "--model",
-        model,
-        "--data",
-        fetched,
-        "--api",
-        "http://127.0.0.1:9",
-    ]
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "EWVAL_TOKEN": "secret"}
-    found = []
-    for command in (words, [*launch, *words]):
-        result = subprocess.run(
-            [sys.executable, *map(str, command)],
-            input=asked,
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode != 0  # the task that does not exist
-        assert "99999999" in result.stderr
-        found.append(result.stdout)
-    assert len(found[0].splitlines()) == 3
-    assert found[1] == found[0]
+    alone = predict("-", "--json", data=fetched, input=asked, env={"EWVAL_TOKEN": "secret"})
+    words = ["predict", "-", "--json", "--model", model, "--data", fetched, "--api", "http://127.0.0.1:9"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ewval"]
+    shared = subprocess.run(
+        [sys.executable, *map(str, (*launch, *words))],
+        input=asked,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "EWVAL_TOKEN": "secret"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert alone.exit_code != 0  # the task that does not exist
+    assert shared.returncode != 0
+    assert "99999999" in alone.stderr
+    assert "99999999" in shared.stderr
+    assert len(alone.stdout.splitlines()) == 3
+    assert shared.stdout == alone.stdout
 
 
 def test_a_report_is_written_where_the_answers_are(predict, fetched, world_tasks, tmp_path):

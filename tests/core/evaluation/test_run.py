@@ -142,25 +142,16 @@ def test_what_was_interrupted_goes_on_where_it_stopped(bar_folder, tmp_path):
         assert np.array_equal(one.rows["a"], other.rows["a"], equal_nan=True)
 
 
-def test_two_processes_give_the_metrics_of_one(bar_folder, model, tmp_path):
-    options = ["--data", str(bar_folder.root), "--model", str(model), "--limit", "4", "--loops", "1", "--device", "cpu"]
-    options += ["--no-baselines", "--no-report"]
-    for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
-        command = [
-            sys.executable,
-            *launcher,
-            "-m",
-            "ewval",
-            "eval",
-            *options,
-            "--no-baselines",
-            "--no-report",
-            "--out",
-            name,
-        ]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment)
-        assert result.returncode == 0, result.stderr
+def test_two_processes_give_the_metrics_of_one(bar_folder, model, tmp_path, cli):
+    words = ["eval", "--data", str(bar_folder.root), "--model", str(model), "--limit", "4", "--loops", "1"]
+    words += ["--device", "cpu", "--no-baselines", "--no-report"]
+    alone = cli(*words, "--out", "one")
+    assert alone.exit_code == 0, alone.stderr
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "ewval"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launcher, *words, "--out", "two"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment)
+    assert result.returncode == 0, result.stderr
     for file in ("metrics.json", "tasks.csv"):
         assert (tmp_path / "one" / file).read_text() == (tmp_path / "two" / file).read_text()
 
