@@ -35,6 +35,10 @@ class Place:
     normal: NDArray[np.float64]
     flatness: NDArray[np.float64]
 
+    def of(self, rows: slice) -> "Place":
+        """Return some of the contacts."""
+        return Place(self.centre[rows], self.variances[rows], self.normal[rows], self.flatness[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:

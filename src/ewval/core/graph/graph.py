@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.errors import DamagedError, UnreadableError
 from ewval.core.graph.contact_image import Brightness, image_evidence, smooth_image
-from ewval.core.graph.contact_shape import Depth, depth_map, locate, shape_evidence
+from ewval.core.graph.contact_shape import Depth, Place, depth_map, locate, shape_evidence
 from ewval.core.graph.contact_windows import WINDOWS, window_evidence
 from ewval.core.graph.contacts import Contacts, Padded, find_contacts, pad_labels
 from ewval.core.graph.quantised import pack_columns, quantise, unpack_columns
@@ -113,11 +113,8 @@ def build_graph(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> Segment
     table[ids] = np.arange(1, len(ids) + 1)
     padded, brightness = _at_once(lambda: pad_labels(labels, table), lambda: smooth_image(image, labels))
     contacts, depth = _at_once(lambda: find_contacts(padded, count=len(ids)), lambda: depth_map(padded, count=len(ids)))
-    segments, looks = _at_once(
-        lambda: _segment_numbers(padded, contacts, brightness, depth, ids=ids, voxels=voxels),
-        lambda: image_evidence(padded, contacts, brightness) if len(contacts.pairs) else {},
-    )
-    evidence = _evidence(padded, contacts, brightness, depth, segments=segments, looks=looks)
+    segments = _segment_numbers(padded, contacts, brightness, depth, ids=ids, voxels=voxels)
+    evidence = _evidence(padded, contacts, brightness, depth, segments=segments)
     return SegmentGraph(
         ids=ids,
         voxels=voxels,
@@ -185,7 +182,9 @@ def has_graph(path: Path) -> bool:
 def _columns(numbers: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.float32]:
     if not numbers:
         return np.zeros((count, 0), dtype=np.float32)
-    return quantise(np.stack([np.asarray(v, dtype=np.float32) for v in numbers.values()], axis=1))
+    columns = np.array([np.asarray(values, dtype=np.float32) for values in numbers.values()]).T
+    half = columns.shape[1] // 2
+    return np.concatenate(_at_once(lambda: quantise(columns[:, :half]), lambda: quantise(columns[:, half:])), axis=1)
 
 
 def _count_segments(labels: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -269,19 +268,37 @@ def _evidence(
     depth: Depth,
     *,
     segments: dict[str, NDArray[np.float64]],
-    looks: dict[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
-    """Return named numbers of every contact, float64[m] each; `looks` are those that come from the image there."""
+    """Return named numbers of every contact, float64[m] each."""
     if not len(contacts.pairs):
         return {}
-    place, level = locate(padded, contacts), looks["face_mean"]
-    pairs, area = contacts.pairs, contacts.area
-    near, far = (
-        partial(window_evidence, padded, brightness, pairs=pairs, area=area, place=place, level=level, window=window)
-        for window in WINDOWS
+    looks, (place, shape) = _at_once(
+        lambda: image_evidence(padded, contacts, brightness), lambda: _shapes(padded, contacts, depth)
     )
-    (shape, narrow), wide = _at_once(lambda: (shape_evidence(padded, contacts, place, depth), near()), far)
-    return looks | shape | _sides_of_pair(contacts, segments, level=level) | narrow | wide
+    level, half = looks["face_mean"], len(contacts.pairs) // 2
+    windows = partial(_windows, padded, brightness, contacts, place, level)
+    one, other = _at_once(lambda: windows(slice(half)), lambda: windows(slice(half, None)))
+    around = {name: np.concatenate([values, other[name]]) for name, values in one.items()}
+    return looks | shape | _sides_of_pair(contacts, segments, level=level) | around
+
+
+def _shapes(padded: Padded, contacts: Contacts, depth: Depth) -> tuple[Place, dict[str, NDArray[np.float64]]]:
+    place = locate(padded, contacts)
+    return place, shape_evidence(padded, contacts, place, depth)
+
+
+def _windows(
+    padded: Padded,
+    brightness: Brightness,
+    contacts: Contacts,
+    place: Place,
+    level: NDArray[np.float64],
+    rows: slice,
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is in windows around the contacts of some `rows`."""
+    around = partial(window_evidence, padded, brightness, pairs=contacts.pairs[rows], area=contacts.area[rows])
+    near, far = (around(place=place.of(rows), level=level[rows], window=window) for window in WINDOWS)
+    return near | far
 
 
 def _at_once(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:

@@ -35,9 +35,11 @@ def quantise(columns: NDArray[np.float32]) -> NDArray[np.float32]:
         raise ValueError("a number of the graph is NaN or infinite")
     if not columns.size:
         return columns
-    step = _steps(columns)
-    multiples = np.clip(np.rint(columns / step), -LARGEST, LARGEST)
-    return np.asarray(multiples * step, dtype=np.float32) + np.float32(0)  # no negative zeros
+    by_column = np.array(columns.T, order="C")
+    for column, step in zip(by_column, _steps(by_column), strict=True):
+        column[:] = np.clip(np.rint(column / step), -LARGEST, LARGEST) * step
+    by_column += 0  # no negative zeros
+    return np.ascontiguousarray(by_column.T)
 
 
 def pack_columns(columns: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -74,12 +76,13 @@ def unpack_columns(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     return np.ascontiguousarray((whole.astype(np.float32) * step[:, None]).T)
 
 
-def _steps(columns: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the step of each column, float64[c]."""
-    low, high = np.quantile(columns.astype(np.float64), INNER, axis=0)
+def _steps(by_column: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the step of each row of float32[c, n], float64[c]."""
+    low, high = np.quantile(by_column.astype(np.float64), INNER, axis=1)
     spread = (high - low) / DEVIATIONS
-    spread = np.where(spread > 0, spread, columns.std(axis=0, dtype=np.float64))
-    wanted = np.where(spread > 0, spread / STEPS_A_SPREAD, np.abs(columns[0]) / ALIKE)
+    flat = spread == 0
+    spread[flat] = by_column[flat].std(axis=1, dtype=np.float64)
+    wanted = np.where(spread > 0, spread / STEPS_A_SPREAD, np.abs(by_column[:, 0]) / ALIKE)
     return np.asarray(2.0 ** np.floor(np.log2(np.where(wanted > 0, wanted, 1.0))))
 
 
