@@ -3,18 +3,23 @@
     python benchmarks/adaptation.py --target pinky --others fib25 --others gala [--also generated] --out OUT
 
 Folders are as `ewval fetch`, `pack` and `index` leave them. The start learns from the others alone, the target's tissue
-wholly left out. Two fifths of the target's cells are held out; of the rest some are drawn, several times, and learned
-from with and without the start. Segments of cells that were not drawn are unlabelled, as where people have only
-just begun. Prints the mean volume F1 of tasks with something to add and its spread over draws. The start and every
-result are kept in OUT, so the same command again goes on where it stopped.
+wholly left out. Some of the target's cells are drawn, several times, and learned from with and without the start, as
+`ewval train` learns; all other cells are unlabelled, as where people have only just begun. Asked are cells that were
+not drawn:
+
+- `--ask cubes` (where the target has several): in the cubes in turn, each wholly left out of its draw;
+- `--ask cells`: two fifths of the cells, always the same, they and what touches them left out.
+
+Prints the mean volume F1 of tasks with something to add, answered as `ewval predict` answers them, its spread over the
+draws, and by how much the adapted model leads the better of the other two, with a 95 % interval (t, over draws). The
+start and every result are kept in OUT, so the same command again goes on where it stopped.
 """
 
 import argparse
 import json
 import pickle
-import sys
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +27,28 @@ import numpy as np
 from ewval.core.folder import DataFolder
 from ewval.core.forest.adapt import adapt_head
 from ewval.core.forest.fit import Start, fit_head
-from ewval.core.forest.growth import best_cut, grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.forest.learn import LearnConfig
 from ewval.core.forest.model import SegmentHead
+from ewval.core.graph.graph import SegmentGraph
 
 SIDES = ("train", "val", "test")
+ALL = 10**9
 HELD_OUT = 0.4
 PARTS = 5
-DRAWS = 3
 ALSO_WEIGHT = 0.05
+T_975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+CONFIG = LearnConfig(draws=1, rounds=2)
+"""As the recipe `graph` has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Volumes to learn from, with the drawn cells alone, and volumes to ask for cells that were not drawn."""
+
+    learned: Sequence[LabelledVolume]
+    asked: Sequence[LabelledVolume]
 
 
 def main() -> None:
@@ -41,58 +57,68 @@ def main() -> None:
     parser.add_argument("--others", type=Path, action="append", required=True, help="what the start learns from")
     parser.add_argument("--also", type=Path, action="append", default=[], help="generated cubes for the start")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--ask", choices=("cubes", "cells"), default="cells")
     parser.add_argument("--cells", type=lambda text: [int(n) for n in text.split(",")], default=[5, 10, 20, 40])
     parser.add_argument("--draws", type=int, default=5)
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    config = LearnConfig(rounds=1, draws=1)
-    start = the_start(chosen, config)
+    start = the_start(chosen)
     target = [volume for folder in chosen.target for volume in read_labelled(DataFolder(folder), sides=SIDES)]
-    cells = sorted({cell for volume in target for cell in volume.cells})
-    order = np.random.default_rng(0).permutation(cells).tolist()
-    held_out = set(order[: round(HELD_OUT * len(cells))])
-    pool = order[len(held_out) :]
-    before = score(start.head, target, held_out)
-    print(f"{len(cells)} cells, {len(held_out)} of them held out; start as it is: {before:.3f}", flush=True)
-    print("| cells | own alone | adapted | adapted - better of both, by draw |\n|---|---|---|---|", flush=True)
-    for count in [*[n for n in chosen.cells if n < len(pool)], len(pool)]:
-        rows = []
-        for draw in range(chosen.draws if count < len(pool) else 1):
-            mine = set(np.random.default_rng([count, draw]).permutation(pool)[:count].tolist())
-            rows.append(compare(chosen.out / f"{count}-{draw}.json", target, mine, held_out, start, config))
-        own, adapted = np.array(rows).T
-        lead = adapted - np.maximum(own, before)
-        print(f"| {count} | {spread(own)} | {spread(adapted)} | {spread(lead)} |", flush=True)
+    draw = by_cubes if chosen.ask == "cubes" else by_cells
+    print(
+        "| cells | start as it is | own alone | adapted | adapted - better of both |\n|---|---|---|---|---|", flush=True
+    )
+    for count in [*chosen.cells, ALL]:
+        found = [
+            compare(chosen.out / f"{chosen.ask}-{count}-{n}.json", draw(target, count, n), start)
+            for n in range(chosen.draws)
+        ]
+        before, own, adapted = np.array(found).T
+        ahead = adapted - (before if before.mean() > own.mean() else own)
+        name = "all" if count == ALL else count
+        print(f"| {name} | {spread(before)} | {spread(own)} | {spread(adapted)} | {lead(ahead)} |", flush=True)
 
 
-def the_start(chosen: argparse.Namespace, config: LearnConfig) -> Start:
+def by_cubes(target: Sequence[LabelledVolume], count: int, draw: int) -> Draw:
+    """Draw cells of all cubes but one."""
+    left_out = target[draw % len(target)]
+    others = [volume for volume in target if volume is not left_out]
+    mine = drawn({cell for volume in others for cell in volume.cells}, count, draw)
+    return Draw([only(volume, mine) for volume in others], [only(left_out, left_out.cells.keys() - mine)])
+
+
+def by_cells(target: Sequence[LabelledVolume], count: int, draw: int) -> Draw:
+    """Draw cells of all cubes, two fifths of the cells aside."""
+    cells = {cell for volume in target for cell in volume.cells}
+    aside = drawn(cells, round(HELD_OUT * len(cells)), 0)
+    mine = drawn(cells - aside, count, draw)
+    learned = [only(volume.without(aside & volume.cells.keys()), mine) for volume in target]
+    return Draw(learned, [only(volume, aside) for volume in target])
+
+
+def drawn(cells: Collection[int], count: int, draw: int) -> set[int]:
+    return set(np.random.default_rng([count, draw]).permutation(sorted(cells))[:count].tolist())
+
+
+def the_start(chosen: argparse.Namespace) -> Start:
     """Learn the start, once."""
     path = chosen.out / "start.pickle"
     if not path.is_file():
         volumes = [v for folder in chosen.others for v in read_labelled(DataFolder(folder), sides=SIDES)]
         for folder in chosen.also:
             volumes += read_labelled(DataFolder(folder), weight=ALSO_WEIGHT, validates=False)
-        fitted = fit_head(volumes, share_out(volumes, parts=PARTS), config=config)
+        fitted = fit_head(volumes, share_out(volumes, parts=PARTS), config=CONFIG)
         path.write_bytes(pickle.dumps(Start(fitted.head, fitted.tuned.thresholds)))
     return pickle.loads(path.read_bytes())
 
 
-def compare(
-    path: Path,
-    target: Sequence[LabelledVolume],
-    mine: Collection[int],
-    held_out: Collection[int],
-    start: Start,
-    config: LearnConfig,
-) -> list[float]:
-    """Return the scores of what is learned from `mine` alone and of the start adapted to them."""
+def compare(path: Path, draw: Draw, start: Start) -> list[float]:
+    """Return the scores of the start, of what the drawn cells alone teach, and of the start adapted to them."""
     if not path.is_file():
-        volumes = [only(volume.without(held_out & volume.cells.keys()), mine) for volume in target]
-        parts = share_out(volumes, parts=min(PARTS, len(mine)))
-        own = adapt_head(volumes, parts, config=replace(config, draws=DRAWS))
-        adapted = adapt_head(volumes, parts, config=replace(config, draws=DRAWS), start=start)
-        scores = [score(each.fitted.head, target, held_out) for each in (own, adapted)]
-        print(path.stem, adapted.kind, adapted.scores, scores, flush=True, file=sys.stderr)
+        known = {cell for volume in draw.learned for cell in volume.cells}
+        parts = share_out(draw.learned, parts=min(PARTS, len(known)))
+        own, adapted = (adapt_head(draw.learned, parts, config=CONFIG, start=s).fitted.head for s in (None, start))
+        scores = [score(head, draw.asked) for head in (start.head, own, adapted)]
         path.write_text(json.dumps(scores))
     return json.loads(path.read_text())
 
@@ -106,30 +132,37 @@ def only(volume: LabelledVolume, cells: Collection[int]) -> LabelledVolume:
     )
 
 
-def score(head: SegmentHead, target: Sequence[LabelledVolume], cells: Collection[int]) -> float:
-    """Return the mean volume F1 over the tasks of `cells` that have something to add."""
-    found = []
-    for volume in target:
-        graph = volume.graph
-        around, voxels = head.surroundings(graph), graph.voxels.astype(np.float64)
-        for cell in sorted(set(cells) & volume.cells.keys()):
-            for seed in volume.seeds[cell]:
-                wanted = np.setdiff1d(volume.cells[cell], seed)
-                if len(wanted):
-                    found.append(f1(head, around, voxels, seed, wanted))
-    return float(np.mean(found))
+def score(head: SegmentHead, asked: Sequence[LabelledVolume]) -> float:
+    """Return the mean volume F1 over the tasks that have something to add."""
+    return float(
+        np.mean(
+            [
+                f1(head, volume.graph, seed, wanted)
+                for volume in asked
+                for cell in sorted(volume.cells)
+                for seed in volume.seeds[cell]
+                if len(wanted := np.setdiff1d(volume.cells[cell], seed))
+            ]
+        )
+    )
 
 
-def f1(head: SegmentHead, around: object, voxels: np.ndarray, seed: np.ndarray, wanted: np.ndarray) -> float:
-    growth = grow(around, seed, judge=head.candidates)
-    chance = head.settings.calibration.probability(growth.log_odds)
-    chosen = growth.rows[: best_cut(voxels[growth.rows], chance, nothing=head.settings.nothing).count]
+def f1(head: SegmentHead, graph: SegmentGraph, seed: np.ndarray, wanted: np.ndarray) -> float:
+    answer = head.score(graph, graph.ids[seed].tolist())
+    chosen, voxels = graph.rows(answer.ids[answer.chosen]), graph.voxels.astype(np.float64)
     right = voxels[np.intersect1d(chosen, wanted)].sum()
     return float(2 * right / (voxels[chosen].sum() + voxels[wanted].sum()))
 
 
 def spread(values: np.ndarray) -> str:
     return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
+
+
+def lead(ahead: np.ndarray) -> str:
+    if len(ahead) < 2:
+        return f"{ahead.mean():+.3f}"
+    reach = T_975[len(ahead) - 1] * ahead.std(ddof=1) / np.sqrt(len(ahead))
+    return f"{ahead.mean():+.3f} [{ahead.mean() - reach:+.3f}, {ahead.mean() + reach:+.3f}]"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from ewval.core.graph.names import CONTACT_NAMES
 SMALL = LearnConfig(
     pairs=BoostingConfig(trees=12, depth=3, rate=0.3, least_weight=1.0, ridge=1.0),
     candidates=BoostingConfig(trees=12, depth=3, rate=0.3, row_share=0.7, least_weight=1.0, ridge=1.0),
-    sampling=SamplingConfig(growths=2, states=3),
+    sampling=SamplingConfig(growths=2, least=0, states=3),
     rounds=1,
     draws=1,
 )
@@ -335,12 +335,12 @@ def test_no_forest_answers_for_cells_that_it_learned_from(
 ) -> None:
     asked: list[tuple[int, bytes]] = []
 
-    def attempt(volume: LabelledVolume, around: Any, cell: int, *, forest: Forest, seed: int) -> list[Trial]:
+    def attempt(volume: LabelledVolume, around: Any, cell: int, *, forest: Forest, **named: int) -> list[Trial]:
         asked.append((cell, forest.leaf.tobytes()))
-        return try_cell(volume, around, cell, forest=forest, seed=seed)
+        return try_cell(volume, around, cell, forest=forest, **named)
 
-    try_cell: Any = fit_head_module.try_cell
-    monkeypatch.setattr(fit_head_module, "try_cell", attempt)
+    try_cell: Any = fit_head_module._try_cell
+    monkeypatch.setattr(fit_head_module, "_try_cell", attempt)
     fitted = fit_head(volumes, parts, config=SMALL)
     without = fitted.courses[0].candidates.without
     assert {cell for cell, _ in asked} == set(parts)
@@ -499,3 +499,26 @@ def test_complete_cells_and_unfinished_ones_both_count() -> None:
     assert tune(trials).score == pytest.approx(1.0)
     wrong = [trial([2.0], [False])] * 5 + [trial([2.0], [True])] * 5
     assert tune(wrong).score == pytest.approx(0.9)
+
+
+def test_a_few_cells_give_as_many_examples_and_trials_as_many(
+    volumes: list[LabelledVolume], parts: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = (replace(SMALL, sampling=replace(SMALL.sampling, least=least)) for least in (0, 10 * len(parts)))
+    monkeypatch.setattr(fit_head_module, "LEAST_DRAWN", 0)
+    judgement = learn_pairs(volumes, parts, config=SMALL)
+    drawn = [
+        draw_candidates(volumes, parts, judgement.around, sampling=config.sampling, most=10**9, seed=0)
+        for config in (few, many)
+    ]
+    assert drawn[0] is not None
+    assert drawn[1] is not None
+    assert len(drawn[1].truth) > 2 * len(drawn[0].truth)
+    head = fit_head(volumes, parts, config=SMALL)
+
+    def trials() -> int:
+        return len(fit_head_module.try_cells(volumes, judgement.around, lambda _: head.head.candidates, config=SMALL))
+
+    before = trials()
+    monkeypatch.setattr(fit_head_module, "LEAST_DRAWN", 20 * len(parts))
+    assert trials() > 2 * before

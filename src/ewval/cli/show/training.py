@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 KINDS = {
     "blended": "blended with it",
-    "own": "these cells alone did better",
     "start": "which did better as it is",
 }
 

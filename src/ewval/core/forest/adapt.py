@@ -1,21 +1,20 @@
-"""Adapting a model to new cells: blended with what these teach, what they teach alone, or the model as it is.
+"""Adapting a model to new cells: blended with what these teach, or left as it is.
 
-Which of the three it is to be is decided by the score on cells that forests had not seen. With few cells what is new is
-too little to stand alone, with many it needs no start; and a start from another tissue may be of no use at all.
+Which of the two it is to be is decided by the score on cells that forests had not seen: a start from another tissue is
+blended by weights that may leave nothing of it, and with few cells what they teach may make a good start worse.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from ewval.core.forest.candidates import survey
-from ewval.core.forest.examples import draw_cells
-from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, named, try_cell
-from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, try_cells
+from ewval.core.forest.labelled import LabelledVolume, cells_of
 from ewval.core.forest.learn import Keep, LearnConfig, fit_anew
-from ewval.core.forest.tune import Trial, score_of
+from ewval.core.forest.tune import score_of
 from ewval.core.progress import SILENT, Progress
 
 __all__ = ["Adapted", "adapt_head", "count_adapting_forests", "score_on"]
@@ -32,8 +31,9 @@ class Adapted:
 
     Args:
         fitted: The head, and how it was tuned.
-        kind: `blended` of start and own cells, learned from `own` cells alone, or the `start` as it is.
-        scores: Of all three, where there was a start.
+        kind: `blended` of start and own cells, learned from `own` cells where there was no start, or the `start` as it
+            is.
+        scores: Of the blend and the start, where there was one.
     """
 
     fitted: FittedHead
@@ -64,19 +64,17 @@ def adapt_head(
         ValueError: As `fit_head`.
     """
     if start is None:
-        own = fit_head(volumes, parts, config=config, keep=keep, progress=progress)
-        return Adapted(own, "own", {})
-    config, parts = _steadied(config, len(parts)), _dealt(parts, seed=config.seed)
+        return Adapted(fit_head(volumes, parts, config=config, keep=keep, progress=progress), "own", {})
+    own = cells_of(volumes)
+    config, parts = _steadied(config, len(own)), _dealt(parts, own, seed=config.seed)
     blended = fit_head(volumes, parts, config=config, start=start, keep=keep, progress=progress)
-    own = fit_head(volumes, parts, config=config, keep=named(keep, "own-"), progress=progress)
-    own = replace(own, head=replace(own.head, away=blended.head.away, familiarity=blended.head.familiarity))
     as_it_is = score_on(volumes, start, config=config)
-    scores = {"blended": blended.tuned.score, "own": own.tuned.score, "start": as_it_is}
-    if as_it_is > max(blended.tuned.score, own.tuned.score):
-        head = replace(start.head, familiarity=blended.head.familiarity)
-        tuned = replace(blended.tuned, settings=head.settings, thresholds=start.thresholds, score=as_it_is)
-        return Adapted(FittedHead(head, tuned, ()), "start", scores)
-    return Adapted(own, "own", scores) if scores["own"] > scores["blended"] else Adapted(blended, "blended", scores)
+    scores = {"blended": blended.tuned.score, "start": as_it_is}
+    if as_it_is <= blended.tuned.score:
+        return Adapted(blended, "blended", scores)
+    head = replace(start.head, familiarity=blended.head.familiarity)
+    tuned = replace(blended.tuned, settings=head.settings, thresholds=start.thresholds, score=as_it_is)
+    return Adapted(FittedHead(head, tuned, ()), "start", scores)
 
 
 def count_adapting_forests(
@@ -86,16 +84,18 @@ def count_adapting_forests(
     if not has_start:
         return count_forests(volumes, parts=parts, config=config)
     parts = min(PARTS_OF_FEW, cells) if cells <= FEW_CELLS else parts
-    return 2 * count_forests(volumes, parts=parts, config=_steadied(config, cells))
+    return count_forests(volumes, parts=parts, config=_steadied(config, cells))
 
 
 def score_on(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnConfig) -> float:
     """Return the score of a model on cells that it has not seen."""
-    trials: list[Trial] = []
-    head, asked = model.head, [volume for volume in volumes if volume.validates] or volumes
-    for volume, cells in draw_cells(asked, most=config.bounds.trials, random=np.random.default_rng(config.seed)):
-        around, forest = survey(volume.graph, head.pairs.log_odds(volume.graph.evidence)), head.candidates
-        trials += [t for cell in cells for t in try_cell(volume, around, cell, forest=forest, seed=config.seed)]
+    head = model.head
+    trials = try_cells(
+        volumes,
+        lambda volume: survey(volume.graph, head.pairs.log_odds(volume.graph.evidence)),
+        lambda _: head.candidates,
+        config=config,
+    )
     return score_of(trials, head.settings)
 
 
@@ -103,9 +103,10 @@ def _steadied(config: LearnConfig, cells: int) -> LearnConfig:
     return replace(config, draws=max(config.draws, DRAWS_OF_FEW)) if cells <= FEW_CELLS else config
 
 
-def _dealt(parts: Mapping[int, int], *, seed: int) -> Mapping[int, int]:
-    """Return more parts for the cells where these are few."""
-    if len(parts) > FEW_CELLS:
+def _dealt(parts: Mapping[int, int], own: Collection[int], *, seed: int) -> Mapping[int, int]:
+    """Return more parts for the cells where there are few `own` ones; generated cells share theirs."""
+    if len(own) > FEW_CELLS:
         return parts
-    drawn = np.random.default_rng([seed, len(parts)]).permutation(sorted(parts)).tolist()
-    return {cell: place % min(PARTS_OF_FEW, len(drawn)) for place, cell in enumerate(drawn)}
+    count, random = min(PARTS_OF_FEW, len(own)), np.random.default_rng([seed, len(own)])
+    drawn = [random.permutation(sorted(cells)).tolist() for cells in (own, parts.keys() - set(own))]
+    return {cell: place % count for cells in drawn for place, cell in enumerate(cells)}

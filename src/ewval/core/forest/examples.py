@@ -3,6 +3,7 @@
 Each set is drawn once and serves all forests of a course: which rows a forest may see stands beside them.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -194,10 +195,11 @@ def draw_candidates(
         most: Cells of cubes, at most.
         seed: Of the draw.
     """
-    drawn = []
-    for volume, cells in draw_cells(volumes, most=most, random=np.random.default_rng(seed)):
+    drawn, asked = [], list(draw_cells(volumes, most=most, random=np.random.default_rng(seed)))
+    least = math.ceil(sampling.least / max(sum(len(cells) for _, cells in asked), 1))
+    for volume, cells in asked:
         around, withheld = judge(volume), np.stack(list(withheld_by(volume, parts).values()), axis=1)
-        config = _share_growths(sampling, volume, volumes)
+        config = _share_growths(sampling, volume, volumes, least=least)
         for cell in cells:
             # Of its own cell and cube alone, so that nothing hangs on which others are drawn.
             random = np.random.default_rng([seed, volume.id, cell % 2**32])
@@ -232,8 +234,8 @@ def _draw_candidates(
 
 
 def _share_growths(
-    sampling: SamplingConfig, volume: LabelledVolume, volumes: Sequence[LabelledVolume]
+    sampling: SamplingConfig, volume: LabelledVolume, volumes: Sequence[LabelledVolume], *, least: int
 ) -> SamplingConfig:
     """Return the sampling of one cube: a data set of several cubes takes fewer growths from each."""
     cubes = sum(v.dataset == volume.dataset for v in volumes)
-    return replace(sampling, growths=max(2, round(sampling.growths / cubes)))
+    return replace(sampling, growths=max(2, least, round(sampling.growths / cubes)))

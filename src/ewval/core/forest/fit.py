@@ -1,5 +1,6 @@
 """From labelled cubes to forests whose every setting was chosen on cells they had not seen."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.examples import draw_cells
 from ewval.core.forest.familiarity import MOST_CUBES, Familiarity
 from ewval.core.forest.growth import grow
-from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled import LabelledVolume, validating
 from ewval.core.forest.learn import (
     Keep,
     LearnConfig,
@@ -27,14 +28,14 @@ from ewval.core.forest.tune import Trial, Tuned, tune, tune_away
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "named", "try_cell"]
+__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "named", "try_cells"]
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
 LEAST_TISSUES = 3
 """With fewer, what is left to learn from is one kind of tissue, and says little about a model of several."""
-DRAWN_SEEDS = 2
-"""Seeds drawn for each cell in validation, beside those of its tasks: 36 cells have too few tasks to choose by."""
+DRAWN_SEEDS, LEAST_DRAWN = 2, 200
+"""Seeds drawn for each cell of a cube in validation, and in all: a few cells have too few tasks to choose by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,12 @@ def _try_elsewhere(
     volumes: Sequence[LabelledVolume], pairs: Forest, candidates: Forest, *, config: LearnConfig
 ) -> list[Trial]:
     """Grow the tasks of volumes that the forests know nothing of."""
-    trials: list[Trial] = []
-    for volume, cells in draw_cells(volumes, most=config.bounds.trials, random=np.random.default_rng(config.seed)):
-        around = survey(volume.graph, pairs.log_odds(volume.graph.evidence))
-        for cell in cells:
-            trials += try_cell(volume, around, cell, forest=candidates, seed=config.seed)
-    return trials
+    return try_cells(
+        volumes,
+        lambda volume: survey(volume.graph, pairs.log_odds(volume.graph.evidence)),
+        lambda _: candidates,
+        config=config,
+    )
 
 
 def _tuned(start: Start) -> Tuned:
@@ -238,26 +239,49 @@ def _mean_log_odds(courses: Sequence[Course], volume: LabelledVolume) -> NDArray
 
 def _validate(volumes: Sequence[LabelledVolume], courses: Sequence[Course], *, config: LearnConfig) -> list[Trial]:
     """Grow the tasks of each cell by forests that have not seen it."""
-    trials: list[Trial] = []
-    validating, random = (
-        [volume for volume in volumes if volume.validates] or volumes,
-        np.random.default_rng(config.seed),
+    return try_cells(
+        volumes,
+        lambda volume: survey(volume.graph, _mean_log_odds(courses, volume)),
+        lambda cell: merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in courses]),
+        config=config,
     )
-    for volume, cells in draw_cells(validating, most=config.bounds.trials, random=random):
-        around = survey(volume.graph, _mean_log_odds(courses, volume))
+
+
+def try_cells(
+    volumes: Sequence[LabelledVolume],
+    look: Callable[[LabelledVolume], Surroundings],
+    judge_of: Callable[[int], Forest],
+    *,
+    config: LearnConfig,
+) -> list[Trial]:
+    """Grow the tasks of the cells that settings are chosen on, `config.bounds.trials` of them at most.
+
+    Args:
+        volumes: With known cells.
+        look: From a volume to its surroundings.
+        judge_of: From a cell to the forest that judges its candidates.
+        config: For its bounds and its seed.
+    """
+    random = np.random.default_rng(config.seed)
+    asked = list(draw_cells(validating(volumes), most=config.bounds.trials, random=random))
+    drawn = max(DRAWN_SEEDS, math.ceil(LEAST_DRAWN / max(sum(len(cells) for _, cells in asked), 1)))
+    trials: list[Trial] = []
+    for volume, cells in asked:
+        around = look(volume)
         for cell in cells:
-            forest = merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in courses])
-            trials += try_cell(volume, around, cell, forest=forest, seed=config.seed)
+            trials += _try_cell(volume, around, cell, forest=judge_of(cell), drawn=drawn, seed=config.seed)
     return trials
 
 
-def try_cell(volume: LabelledVolume, around: Surroundings, cell: int, *, forest: Forest, seed: int) -> list[Trial]:
+def _try_cell(
+    volume: LabelledVolume, around: Surroundings, cell: int, *, forest: Forest, drawn: int, seed: int
+) -> list[Trial]:
     """Grow the cell's tasks, and from further seeds drawn as in training."""
     random = np.random.default_rng([seed, volume.id, cell % 2**32])
     voxels, members = volume.graph.voxels.astype(np.float64), volume.cells[cell]
-    drawn = [draw_seed(volume, around, cell, random) for _ in range(DRAWN_SEEDS)]
+    further = [draw_seed(volume, around, cell, random) for _ in range(drawn)]
     trials = []
-    for rows in [*volume.seeds.get(cell, ()), *[part for part in drawn if len(part) < len(members)]]:
+    for rows in [*volume.seeds.get(cell, ()), *[part for part in further if len(part) < len(members)]]:
         target = np.zeros(len(voxels), dtype=bool)
         target[members] = True
         target[rows] = False

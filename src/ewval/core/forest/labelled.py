@@ -1,6 +1,6 @@
 """Cubes whose neurons are known, as the segment head learns from them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ewval.core.graph.graph import SegmentGraph, load_graph
 
-__all__ = ["LabelledVolume", "known_pairs", "surroundings_of"]
+__all__ = ["LabelledVolume", "cells_of", "known_pairs", "surroundings_of", "validating"]
 
 UNKNOWN = -1
 GRAPHS_KEPT = 8
@@ -89,6 +89,17 @@ class LabelledVolume:
         rows = np.setdiff1d(np.concatenate([NONE, *held_out]), known)
         around = surroundings_of(rows, self.graph, known=known)
         return replace(self, withheld=np.union1d(self.withheld, around))
+
+
+def validating(volumes: Iterable[LabelledVolume]) -> list[LabelledVolume]:
+    """Return the volumes whose cells choose settings: all where none is marked so."""
+    every = list(volumes)
+    return [volume for volume in every if volume.validates] or every
+
+
+def cells_of(volumes: Iterable[LabelledVolume]) -> set[int]:
+    """Return the cells that settings are chosen on: how much is known of the tissue, generated cubes aside."""
+    return {cell for volume in validating(volumes) for cell in volume.cells}
 
 
 @lru_cache(maxsize=GRAPHS_KEPT)

@@ -21,7 +21,7 @@ from ewval.core.forest.examples import (
     parts_of,
     withheld_by,
 )
-from ewval.core.forest.labelled import UNKNOWN, LabelledVolume
+from ewval.core.forest.labelled import UNKNOWN, LabelledVolume, cells_of
 from ewval.core.forest.states import SamplingConfig
 from ewval.core.graph.names import CONTACT_NAMES
 from ewval.core.progress import SILENT, Progress
@@ -163,7 +163,7 @@ def learn_pairs(
     own = merge_forests(list(without.values()))
     if start is None:
         return PairJudgement(own, parts, without)
-    blend = _blend_pairs(examples, start, list(without.values()), cells=len(parts))
+    blend = _blend_pairs(examples, start, list(without.values()), cells=len(cells_of(volumes)))
     return PairJudgement(blend.forest(start, own), parts, without, start, blend)
 
 
@@ -209,7 +209,7 @@ def learn_candidates(
     own = merge_forests(forests)
     if start is None:
         return LearnedCandidates(own, without)
-    blend = _blend_candidates(first[0], start, list(without.values()), cells=len(judgement.parts))
+    blend = _blend_candidates(first[0], start, list(without.values()), cells=len(cells_of(volumes)))
     return LearnedCandidates(
         blend.forest(start, own), {part: blend.forest(start, forest) for part, forest in without.items()}
     )

@@ -21,7 +21,8 @@ class SamplingConfig:
     """How objects are grown for learning.
 
     Args:
-        growths: From different seeds, for each cell of a cube; a cube of many cells needs fewer, see `learn`.
+        growths: From different seeds, for each cell of a cube; each of several cubes needs fewer, see `examples`.
+        least: Growths in all: where cells are few, each gives more.
         states: Kept from each growth, about.
         noise: Of the order in which true segments join, in log-odds.
         mistakes: Chance that a wrong segment that looks right joins.
@@ -29,6 +30,7 @@ class SamplingConfig:
     """
 
     growths: int = 12
+    least: int = 400
     states: int = 8
     noise: float = 0.7
     mistakes: float = 0.05
