@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ewval.nn.distributed import Team
+from quick_recipe import QUICK
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -70,7 +71,7 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
 
 def test_the_command_shares_a_run_and_one_process_speaks(tmp_path: Path, tiny_data: Path) -> None:
     words = ["-m", "ewval", "train", "--data", tiny_data, "--run", tmp_path / "run"]
-    (tmp_path / "quick.toml").write_text('arch = "lwunet"\n[network]\nloops = 1\n')
+    (tmp_path / "quick.toml").write_text(QUICK)
     words += ["--recipe", tmp_path / "quick.toml", "--steps", "2", "--batch-size", "2", "--json", "--device", "cpu"]
     ended = run_two(*map(str, words))
     assert [process.returncode for process in ended] == [0, 0], ended[0].stderr + ended[1].stderr
