@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.kernels.forest import HeldForest, hold_forest, judge_rows
-from ewval.core.kernels.histogram import add_up, descend
+from ewval.core.kernels.histogram import Splits, choose, descend
 
 __all__ = ["Binned", "BoostingConfig", "Forest", "deepen", "fit_forest", "merge_forests", "sum_forests"]
 
@@ -20,6 +20,8 @@ FEW_ROWS = 512
 13,400 rows through 1,250 trees take 0.5 s in place of 2.0 s."""
 ROWS_FOR_BOUNDS = 200_000
 """Bounds of bins are quantiles of about so many rows."""
+ALL_LEFT = 256
+"""A bin above all: a decision that sends every row left, where none gains anything."""
 ROWS_AT_ONCE = 32
 """Rows that pass all trees together: their places in 1,000 trees stay in the cache, 277 rows take 6 ms, not 11."""
 
@@ -261,28 +263,12 @@ class _Grower:
         column, cut = [], []
         place = np.zeros(count[0], dtype=np.int64)
         for level in range(config.depth):
-            sums = add_up(self._binned, rows, columns, place, pull, curvature, nodes=2**level, bins=config.bins)
-            best, bins = self._decide(sums)
+            splits = Splits(2**level, config.bins, float(config.ridge), float(config.least_weight))
+            at, gain = choose(self._binned, rows, columns, place, pull, curvature, splits=splits)
+            best, bins = at // config.bins, np.where(gain <= 0, ALL_LEFT, at % config.bins)
             column.append(columns[best])
             cut.append(bins)
             place = descend(self._binned, place, column=columns[best], cut=bins)
         totals = [np.bincount(place[rows], v[rows], minlength=2**config.depth) for v in (pull, curvature)]
         leaf = config.rate * totals[0] / (totals[1] + config.ridge)
         return np.concatenate(column), np.concatenate(cut), leaf, place
-
-    def _decide(self, sums: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return, for every node of a level, the best column among those seen and the last bin that goes left."""
-        left = sums.cumsum(axis=3)
-        gain = self._gain(left[0], left[1]).reshape(sums.shape[1], -1)
-        best = gain.argmax(axis=1)
-        hopeless = gain[np.arange(len(gain)), best] <= 0
-        bins = sums.shape[3]
-        return best // bins, np.where(hopeless, 256, best % bins)
-
-    def _gain(self, pull: NDArray[np.float64], curvature: NDArray[np.float64]) -> NDArray[np.float64]:
-        ridge, least = self._config.ridge, self._config.least_weight
-        all_pull, all_curvature = pull[:, :, -1:], curvature[:, :, -1:]
-        rest = all_curvature - curvature
-        split = pull**2 / (curvature + ridge) + (all_pull - pull) ** 2 / (rest + ridge)
-        gain = split - all_pull**2 / (all_curvature + ridge)
-        return np.where((curvature >= least) & (rest >= least), gain, 0.0)
