@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, WriteError
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.ledger import Ledger
 from ewval.core.models.registry import load_ensemble
 from ewval.core.predict.batch import Failed
+from ewval.core.predict.folder import AnswerFolder
 from ewval.core.predict.run import PredictRequest, PredictRun
-from ewval.core.predict.work import WorkerModel
+from ewval.core.predict.work import Found, Work, WorkerModel
+from ewval.core.segments.decision import Looks
 from ewval.core.workers import Workers
 from worlds import make_pair, write_world
 
@@ -70,6 +72,26 @@ def test_workers_leave_the_files_of_one_process(folder: DataFolder, tmp_path: Pa
     assert len(names) > 4 * len(TASKS)
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def saving_work(folder: DataFolder, out: Path) -> Work:
+    out.mkdir()
+    return Work(folder, load_ensemble((None,)), looks=Looks(), saved=AnswerFolder.of_other_process(out, pictures=False))
+
+
+def test_all_results_are_saved_when_they_are_there(folder: DataFolder, tmp_path: Path) -> None:
+    folder.segmentation(102).write_bytes(b"nonsense")
+    results = saving_work(folder, tmp_path / "out").all_results(tuple(TASKS))
+    assert [result.task for result in results if isinstance(result, Failed)] == [2, 6, 10]
+    for found in (result for result in results if isinstance(result, Found)):
+        assert json.loads((tmp_path / "out" / str(found.task) / "prediction.json").read_text()) == found.document
+
+
+def test_an_answer_that_cannot_be_saved_among_all_is_an_error(folder: DataFolder, tmp_path: Path) -> None:
+    work = saving_work(folder, tmp_path / "out")
+    (tmp_path / "out" / "5").touch()
+    with pytest.raises(WriteError, match=r"5"):
+        work.all_results(tuple(TASKS))
 
 
 def test_a_damaged_volume_costs_its_own_tasks_alone(folder: DataFolder) -> None:

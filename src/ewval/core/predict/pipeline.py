@@ -40,8 +40,7 @@ class AnswerVolume:
         lacking = set(LocalData(folder, decider.context).to_fetch(known))
         tasks = [task for task in known if task not in lacking]
         if tasks:
-            for _ in Work(folder, decider, looks=AS_CARDS_SAY, saved=saved).results(tasks):
-                pass
+            Work(folder, decider, looks=AS_CARDS_SAY, saved=saved).all_results(tasks)
 
 
 def open_answers(folder: DataFolder, out: Path, *, model: WorkerModel) -> AnswerVolume:

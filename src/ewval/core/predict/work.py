@@ -1,6 +1,7 @@
 """Tasks answered, and their answers left where they are saved: by this process, or by workers volume by volume."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import groupby
@@ -13,7 +14,7 @@ from ewval.core.folder import DataFolder
 from ewval.core.models.decider import Decider
 from ewval.core.models.registry import load_ensemble
 from ewval.core.predict.answers import Answer, to_document
-from ewval.core.predict.batch import Answerer, Failed
+from ewval.core.predict.batch import Answerer, Failed, Outcome
 from ewval.core.predict.folder import AnswerFolder
 from ewval.core.segments.decision import Looks
 from ewval.core.segments.views import VolumeSource
@@ -89,12 +90,37 @@ class Work:
             tasks: What is asked.
             maps: Whether all voxel maps will be wanted, so that fewer tasks may wait for their turn.
         """
+        for outcome in self._outcomes(tasks, window=WINDOW_OF_MAPS if maps else WINDOW):
+            yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
+
+    def all_results(self, tasks: Sequence[int]) -> list[Result]:
+        """Return what comes of each task, all saved by then, without maps: one is written while the next is found.
+
+        Pictures are made in turn, since they read what answers are found with.
+
+        Raises:
+            WriteError: An answer cannot be saved; those after it may be there.
+        """
+        results: list[Result] = []
+        writes: list[Future[None]] = []
+        saved = self._saved
+        if saved is None or saved.pictures:
+            return [without_map(result) for result in self.results(tasks)]
+        with ThreadPoolExecutor(max_workers=1) as writer:
+            for outcome in self._outcomes(tasks, window=WINDOW):
+                results.append(result := _result(outcome))
+                if isinstance(result, Found):
+                    writes.append(writer.submit(saved.save_document, result.task, result.document))
+        for write in writes:
+            write.result()  # raises what hindered it
+        return results
+
+    def _outcomes(self, tasks: Sequence[int], *, window: int) -> Iterator[Outcome]:
         context = self._decider.context
         builder = SampleBuilder(LocalData(self._folder, context).table(tasks), self.store, context=context)
         answerer = Answerer(self._decider, builder, source=self.source, looks=self._looks)
-        for window in _windows(tasks, size=WINDOW_OF_MAPS if maps else WINDOW):
-            for outcome in answerer.answer(window):
-                yield outcome if isinstance(outcome, Failed) else self._kept(outcome)
+        for part in _windows(tasks, size=window):
+            yield from answerer.answer(part)
 
     def _kept(self, answer: Answer) -> Found:
         document = to_document(answer)
@@ -140,13 +166,17 @@ class _Call:
             raise DamagedError(f"model {decider.name}", "it was changed while it was at work")
         saved = None if self.out is None else AnswerFolder.of_other_process(self.out, pictures=self.pictures)
         work = Work(self.folder, decider, looks=self.looks, saved=saved)
-        return [without_map(result) for result in work.results(self.tasks[volume])]
+        return work.all_results(self.tasks[volume])
 
 
 @lru_cache(maxsize=DECIDERS_KEPT)
 def decider_of(model: WorkerModel) -> Decider:
     """Return the decider, which this process keeps for the next volume."""
     return load_ensemble(model.names, device=model.device)
+
+
+def _result(outcome: Outcome) -> Result:
+    return outcome if isinstance(outcome, Failed) else Found(outcome.task, to_document(outcome))
 
 
 def without_map(result: Result) -> Result:
