@@ -28,6 +28,9 @@ from ewval.core.sim.server import WireServer
 from ewval.core.volumes.raw import read_image, read_segmentation
 from ewval.core.workers import process_pool
 
+FIRST = 2
+"""Volumes that are not counted: one for each process."""
+
 
 def decode(folder: DataFolder, volume: int) -> float:
     began = time.process_time()
@@ -51,9 +54,9 @@ def timed(call: Callable[[int], float], volumes: list[int], *, processes: int) -
     """Return seconds by the clock and of the processor for each volume."""
     with process_pool(processes) as pool:
         list(pool.map(warm_up, range(4 * processes)))
-        list(pool.map(call, volumes[:processes]))  # loads the model, too
+        list(pool.map(call, volumes[:FIRST]))  # loads the model, too
         began = time.perf_counter()
-        used = list(pool.map(call, volumes[processes:]))
+        used = list(pool.map(call, volumes[FIRST:]))
         seconds = time.perf_counter() - began
     return seconds / len(used), sum(used) / len(used)
 
@@ -70,16 +73,21 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--tasks", type=int, default=30)
-    parser.add_argument("--volumes", type=int, default=10, help="even, so that two processes share them fairly")
+    parser.add_argument(
+        "--volumes",
+        type=int,
+        default=10,
+        help="an even number; the more, the less the end counts",
+    )
     chosen = parser.parse_args()
     shutil.rmtree(chosen.work, ignore_errors=True)
-    count = chosen.volumes + 2  # the first of each process are not counted
+    count = chosen.volumes + FIRST
     ids = copy_sample(chosen.data, chosen.work / "wire", volumes=count, tasks=chosen.tasks)
     folder, out = DataFolder(chosen.work / "data"), chosen.work / "answers"
     with WireServer(chosen.work / "wire", token="secret") as server:
         fetch(FetchRequest(folder, ids, api=server.api_url, token="secret", api_rate=1000, bucket_rate=5000, yes=True))
     volumes = raw_volumes(folder)
-    print(f"{count - 2} volumes, {chosen.tasks} tasks each at most, {len(os.sched_getaffinity(0))} cores")
+    print(f"{count - FIRST} volumes, {chosen.tasks} tasks each at most, {len(os.sched_getaffinity(0))} cores")
     found = {}
     for processes in (1, 2):
         then = emptied(folder, out)
