@@ -14,8 +14,8 @@ import pytest
 from ewval.core.errors import DamagedError, MissingError, UnsupportedError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.graph.graph import build_graph, load_graph
-from ewval.core.packing.pack import PackRequest, PackSummary, pack, pack_volume
-from ewval.core.volumes.raw import read_image
+from ewval.core.packing.pack import PackRequest, PackSummary, pack, pack_and_then, pack_volume
+from ewval.core.volumes.raw import read_image, read_segmentation
 from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import Workers
 from raw_volumes import METADATA, make_labels, write_seed_system_folder
@@ -159,6 +159,15 @@ def test_raw_volumes_packed_before_are_dropped_only_where_the_packed_ones_are_wh
     assert [failure.item for failure in summary.failed] == [6]
     assert not folder.raw(5).exists()
     assert folder.raw(6).is_dir()
+
+
+def test_what_follows_the_packing_has_the_segmentation_that_was_read_for_it(folder: DataFolder) -> None:
+    given: list[np.ndarray | None] = []
+    expected = read_segmentation(folder.raw(5))
+    for _ in range(2):
+        pack_and_then(folder, 5, graph=True, drop_raw=False, then=lambda *volume: given.append(volume[2]))
+    np.testing.assert_array_equal(given[0], expected)
+    assert given[1] is None  # it was packed before
 
 
 def test_two_factors_in_one_folder_are_refused(folder: DataFolder) -> None:

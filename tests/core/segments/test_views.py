@@ -55,6 +55,16 @@ def test_the_source_reads_the_raw_volume_once(folder):
     assert VolumeSource(folder).view(5, packed).resolution == "packed"
 
 
+def test_a_segmentation_that_was_read_is_not_read_again(folder):
+    labels = read_segmentation(folder.raw(5))
+    shutil.rmtree(folder.raw(5))
+    source = VolumeSource(folder)
+    source.take_labels(5, labels)
+    view = source.view(5, downsample_labels(labels, factor=4))
+    assert view.resolution == "full"
+    assert view.sizes.sum() == np.count_nonzero(labels)
+
+
 def test_the_source_leaves_raw_alone_when_told_to(folder):
     packed = downsample_labels(read_segmentation(folder.raw(5)), factor=4)
     source = VolumeSource(folder, full_resolution=False)

@@ -1,8 +1,9 @@
 """What is asked of a fetch, and what it answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ewval.core.constants import DEFAULT_API, DEFAULT_CONTEXT
 from ewval.core.errors import EwvalError, SettingError
@@ -10,6 +11,9 @@ from ewval.core.eyewire.limits import Limits
 from ewval.core.eyewire.urls import web_address
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.agenda import Failure
+
+if TYPE_CHECKING:
+    from ewval.core.packing.pack import Then
 
 API_RATE, BUCKET_RATE = 5.0, 100.0
 """Requests per second: the API shares servers with the game, the bucket does not."""
@@ -62,7 +66,7 @@ class FetchRequest:
     yes: bool = False
     contact: str | None = None
     list_tasks: bool = False
-    then: Callable[[DataFolder, int], None] | None = None
+    then: "Then | None" = None
     waits: bool = False
     limits: Limits = field(default_factory=Limits)
 

@@ -22,6 +22,9 @@ from ewval.core.volumes.raw import read_image, read_segmentation
 from ewval.core.volumes.store import PackedStore, packed_edge, packed_volumes, volume_ids
 from ewval.core.workers import Failure, Workers
 
+Then = Callable[[DataFolder, int, NDArray[np.uint16] | None], None]
+"""Done with a volume that is packed: its id, and its segmentation at full resolution where that was read just now."""
+
 
 @dataclass(frozen=True, slots=True)
 class PackResult:
@@ -152,8 +155,13 @@ def pack_volume(
         DamagedError: A file does not hold what it should.
         UnsupportedError: It is no 256^3 volume of the mouse data set.
     """
+    return _pack_raw(folder, _Raw(folder, volume), factor=factor, graph=graph, drop_raw=drop_raw)
+
+
+def _pack_raw(folder: DataFolder, raw: "_Raw", *, factor: int, graph: bool, drop_raw: bool) -> PackResult:
+    volume = raw.volume
     try:
-        return _packed_once(folder, volume, factor=factor, graph=graph, drop_raw=drop_raw)
+        return _packed_once(folder, raw, factor=factor, graph=graph, drop_raw=drop_raw)
     except (MissingError, FileNotFoundError):
         # Another run may have packed it and dropped its raw files meanwhile.
         if not folder.is_packed(volume) or (graph and not has_graph(folder.graph(volume))):
@@ -167,18 +175,19 @@ def pack_and_then(
     *,
     graph: bool,
     drop_raw: bool,
-    then: Callable[[DataFolder, int], None] | None = None,
+    then: Then | None = None,
 ) -> None:
     """Pack one raw volume, do `then` with it, and only then drop its raw files; raises as `pack_volume`."""
     if then is not None:
-        pack_volume(folder, volume, graph=graph)
-        then(folder, volume)
+        raw = _Raw(folder, volume)
+        _pack_raw(folder, raw, factor=FACTOR, graph=graph, drop_raw=False)
+        then(folder, volume, raw.labels_read)
     if then is None or drop_raw:
         pack_volume(folder, volume, graph=graph, drop_raw=drop_raw)
 
 
-def _packed_once(folder: DataFolder, volume: int, *, factor: int, graph: bool, drop_raw: bool) -> PackResult:
-    raw, store = _Raw(folder, volume), PackedStore(folder, edge=CUBE_EDGE // factor)
+def _packed_once(folder: DataFolder, raw: "_Raw", *, factor: int, graph: bool, drop_raw: bool) -> PackResult:
+    volume, store = raw.volume, PackedStore(folder, edge=CUBE_EDGE // factor)
     is_packed, has_its_graph = store.has(volume), has_graph(folder.graph(volume))
     measured = 0 if has_its_graph or not graph else _measure(folder.graph(volume), raw)
     written = 0 if is_packed else _pack(folder, raw, factor=factor)
@@ -204,6 +213,11 @@ class _Raw:
         if not self._path.is_dir():
             raise MissingError(f"volume {self.volume}", hint="`ewval fetch` downloads the volumes of tasks and cells")
         return read_segmentation(self._path)
+
+    @property
+    def labels_read(self) -> NDArray[np.uint16] | None:
+        """The segmentation where somebody has asked for it."""
+        return self.__dict__.get("labels")
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:

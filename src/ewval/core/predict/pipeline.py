@@ -5,6 +5,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ewval.core.fetch.on_disk import LocalData
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.ledger import Ledger
@@ -33,14 +36,23 @@ class AnswerVolume:
     model: WorkerModel
     out: Path
 
-    def __call__(self, folder: DataFolder, volume: int) -> None:
-        """Answer the tasks of `volume`, which is packed."""
+    def __call__(self, folder: DataFolder, volume: int, labels: NDArray[np.uint16] | None = None) -> None:
+        """Answer the tasks of `volume`, which is packed.
+
+        Args:
+            folder: The data folder.
+            volume: Its id.
+            labels: Its segmentation at full resolution, uint16 z y x, where that is at hand.
+        """
         decider, saved = decider_of(self.model), AnswerFolder.of_other_process(self.out, pictures=False)
         known = [task for task in _tasks_of_volume(folder, volume) if not saved.is_finished(task)]
         lacking = set(LocalData(folder, decider.context).to_fetch(known))
         tasks = [task for task in known if task not in lacking]
         if tasks:
-            Work(folder, decider, looks=AS_CARDS_SAY, saved=saved).all_results(tasks)
+            work = Work(folder, decider, looks=AS_CARDS_SAY, saved=saved)
+            if labels is not None:
+                work.source.take_labels(volume, labels)
+            work.all_results(tasks)
 
 
 def open_answers(folder: DataFolder, out: Path, *, model: WorkerModel) -> AnswerVolume:

@@ -168,6 +168,10 @@ class VolumeSource:
         """Return the full-resolution segmentation, uint16 z y x; None where it is not at hand."""
         return self._read(read_segmentation, volume, kind="labels")
 
+    def take_labels(self, volume: int, labels: NDArray[np.uint16]) -> None:
+        """Take the full-resolution segmentation of `volume`, uint16 z y x, from somebody who has read it."""
+        self._latest["labels"] = (volume, labels)
+
     def image(self, volume: int) -> NDArray[np.uint8] | None:
         """Return the full-resolution image, uint8 z y x; None where it is not at hand."""
         return self._read(read_image, volume, kind="image")
