@@ -71,8 +71,8 @@ def pool_full(labels: NDArray[np.uint16], *, factor: int = FACTOR) -> Pooling:
         factor: Full-resolution voxels along a packed voxel's edge.
     """
     blocks = _blocks(labels, factor)
-    mixed = np.flatnonzero((blocks != blocks[:, :1]).any(axis=1))
-    pure = np.flatnonzero((blocks == blocks[:, :1]).all(axis=1))
+    is_pure = (blocks == blocks[:, :1]).all(axis=1)
+    pure, mixed = np.flatnonzero(is_pure), np.flatnonzero(~is_pure)
     label, row, count = _runs(np.sort(blocks[mixed], axis=1))
     labels_of_entries = np.concatenate([blocks[pure, 0], label])
     block = np.concatenate([pure, mixed[row]])
