@@ -78,7 +78,8 @@ def test_candidates_are_described_the_same_whatever_joined(around: Surroundings)
         rows, numbers = around.candidates(inside, seed_voxels=float(around.voxels[seed].sum()))
         if not len(rows):
             break
-        np.testing.assert_array_equal(growing.numbers(), numbers)
+        for same, wanted in zip(growing.described(), (rows, numbers), strict=True):
+            np.testing.assert_array_equal(same, wanted)
         found, odds = growing.candidates()
         np.testing.assert_array_equal(found, rows)
         np.testing.assert_array_equal(odds, forest.log_odds_plain(numbers))

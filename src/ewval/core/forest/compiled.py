@@ -174,12 +174,12 @@ class CompiledObject:
             self._library.growth_judge(self._growth, ctypes.c_void_p(address(odds)))
         return self._arena.rows[:count].copy(), odds
 
-    def numbers(self) -> NDArray[np.float32]:
-        """Return what describes the candidates, as `Surroundings.candidates` does."""
+    def described(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the candidates and what describes them, as `Surroundings.candidates` does."""
         numbers = np.empty((self._describe(), self._arena.growth.columns), dtype=np.float32)
         if len(numbers):
             self._library.growth_write(self._growth, ctypes.c_void_p(address(numbers)))
-        return numbers
+        return self._arena.rows[: len(numbers)].copy(), numbers
 
     def join(self, rows: NDArray[np.int64]) -> None:
         """Let candidates join the object."""

@@ -12,11 +12,13 @@ from ewval.core.forest.candidates import Surroundings
 from ewval.core.forest.compiled import CompiledObject
 from ewval.core.kernels.library import kernels
 
-__all__ = ["Cut", "Growth", "PlainObject", "best_cut", "grow"]
+__all__ = ["Cut", "GrowingObject", "Growth", "PlainObject", "begin", "best_cut", "grow"]
 
 Judge = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """From the numbers of candidates to the log-odds that they belong to the object."""
 
+UNASKED = Forest(np.zeros((1, 1), np.int16), np.full((1, 1), np.inf, np.float32), np.zeros((1, 2), np.float32), 0.0)
+"""The judge of an object whose candidates are only described."""
 CERTAIN = 1.5
 """Candidates of at least these log-odds join at once: what they would change in each other is small."""
 LEAST = -3.0
@@ -51,8 +53,11 @@ class Cut:
     expected_f1: float
 
 
-class _Object(Protocol):
+class GrowingObject(Protocol):
     """Something that grows."""
+
+    def described(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the segments that touch it, ascending, and float32[k, numbers] that describe each."""
 
     def candidates(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the segments that touch it, ascending, and their log-odds of belonging to it."""
@@ -70,9 +75,13 @@ class PlainObject:
         self._inside[seed] = True
         self._seed_voxels = float(around.voxels[self._inside].sum())
 
+    def described(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the segments that touch it, ascending, and float32[k, numbers] that describe each."""
+        return self._around.candidates(self._inside, seed_voxels=self._seed_voxels)
+
     def candidates(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the segments that touch it, ascending, and their log-odds of belonging to it."""
-        rows, numbers = self._around.candidates(self._inside, seed_voxels=self._seed_voxels)
+        rows, numbers = self.described()
         return rows, self._judge(numbers) if len(rows) else np.zeros(0)
 
     def join(self, rows: NDArray[np.int64]) -> None:
@@ -99,10 +108,14 @@ def grow(
     """
     allowed = np.ones(len(around.voxels), dtype=bool)
     allowed[excluded] = False
-    return _run(_begin(around, seed, judge), allowed)
+    return _run(begin(around, seed, judge), allowed)
 
 
-def _begin(around: Surroundings, seed: NDArray[np.int64], judge: Forest | Judge) -> _Object:
+def begin(around: Surroundings, seed: NDArray[np.int64], judge: Forest | Judge = UNASKED) -> GrowingObject:
+    """Return an object that is to grow from the segments `seed`; without a judge for who decides otherwise what joins.
+
+    It serves until the next one with the same judge is begun in `around`.
+    """
     if not isinstance(judge, Forest):
         return PlainObject(around, seed, judge=judge)
     if kernels() is None or not len(around.graph.pairs):
@@ -110,7 +123,7 @@ def _begin(around: Surroundings, seed: NDArray[np.int64], judge: Forest | Judge)
     return CompiledObject(around, seed, forest=judge)
 
 
-def _run(growing: _Object, allowed: NDArray[np.bool_]) -> Growth:
+def _run(growing: GrowingObject, allowed: NDArray[np.bool_]) -> Growth:
     """Let `growing` grow by what is allowed, all candidates judged again whenever it has grown."""
     rows: list[int] = []
     odds: list[float] = []

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.forest.candidates import Surroundings
+from ewval.core.forest.growth import begin
 from ewval.core.forest.labelled import LabelledVolume
 
 __all__ = ["SamplingConfig", "States", "draw_seed", "sample_states"]
@@ -80,13 +81,11 @@ def _grow(
     random: np.random.Generator,
 ) -> list[States]:
     """Grow along the truth, most certain segment first, with noise and a few mistakes, among segments of `usable`."""
-    inside = np.zeros(len(members), dtype=bool)
-    inside[seed] = True
-    seed_voxels, left = float(around.voxels[seed].sum()), int(members.sum()) - len(seed)
+    growing, left = begin(around, seed), int(members.sum()) - len(seed)
     at_once, step, next_kept = max(1, round(0.04 * left)), 0, 0
     found: list[States] = []
     while True:
-        rows, numbers = around.candidates(inside, seed_voxels=seed_voxels)
+        rows, numbers = growing.described()
         rows, numbers = rows[usable[rows]], numbers[usable[rows]]
         if not len(rows):
             return found
@@ -100,7 +99,7 @@ def _grow(
         order = np.argsort(-score)
         joining = rows[order[truth[order]][:at_once]]
         wrong = rows[(score > 1) & ~truth & (random.random(len(rows)) < config.mistakes / 5)]
-        inside[joining] = inside[wrong[:1]] = True
+        growing.join(np.concatenate([joining, wrong[:1]]))
         step += len(joining)
 
 
