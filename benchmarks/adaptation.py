@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import t
 
 from ewval.core.folder import DataFolder
 from ewval.core.forest.adapt import adapt_head
@@ -38,7 +39,6 @@ ALL = 10**9
 HELD_OUT = 0.4
 PARTS = 5
 ALSO_WEIGHT = 0.05
-T_975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 CONFIG = LearnConfig(draws=1, rounds=2)
 """As the recipe `graph` has it."""
 
@@ -161,7 +161,7 @@ def spread(values: np.ndarray) -> str:
 def lead(ahead: np.ndarray) -> str:
     if len(ahead) < 2:
         return f"{ahead.mean():+.3f}"
-    reach = T_975[len(ahead) - 1] * ahead.std(ddof=1) / np.sqrt(len(ahead))
+    reach = t.ppf(0.975, len(ahead) - 1) * ahead.std(ddof=1) / np.sqrt(len(ahead))
     return f"{ahead.mean():+.3f} [{ahead.mean() - reach:+.3f}, {ahead.mean() + reach:+.3f}]"
 
 

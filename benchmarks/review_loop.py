@@ -4,9 +4,10 @@
 
 Folders are as `ewval fetch`, `pack` and `index` leave them. The start learns from the others alone, the target's tissue
 wholly left out (as in benchmarks/adaptation.py, whose start.pickle in OUT is taken where it is there). The truth is
-the reviewer. In each draw two fifths of the target's cells are held out; the tasks of the others are put in order by
-what the start says of them, none of their answers known; the start is adapted to the first of them and asked for the
-held-out cells. Prints the mean volume F1 of held-out tasks with something to add, the mean of the draws, and what
+the reviewer. In each draw one cube of the target is left out, the cubes in turn, and two thirds of the cells that do
+not reach into it are drawn; their tasks in the other cubes are put in order by what the start says of them, none of
+their answers known; the start is adapted to the first of them as `ewval train` does it, and asked for the cells of the
+cube that was left out. Prints the mean volume F1 of its tasks with something to add, the mean of the draws, and what
 `learn` is ahead by, with a 95 % interval (t, over draws). Every result is kept in OUT, so the same command again goes
 on where it stopped.
 """
@@ -18,13 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from adaptation import HELD_OUT, PARTS, SIDES, score, the_start
+from adaptation import CONFIG, PARTS, SIDES, lead, only, score, the_start
 
 from ewval.core.folder import DataFolder
-from ewval.core.forest.fit import Start, fit_head
+from ewval.core.forest.adapt import adapt_head
+from ewval.core.forest.fit import Start
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
-from ewval.core.forest.learn import CANDIDATE_TREES, PAIR_TREES, LearnConfig
 from ewval.core.forest.model import SegmentHead
 from ewval.core.ledger.reviews import Rank
 from ewval.core.review.asker import Opinion
@@ -34,7 +35,8 @@ from ewval.core.segments.decision import rounded
 from ewval.core.segments.views import GraphView
 
 ORDERS = ("learn", "priority", "chance")
-T_975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+QUEUED = 2 / 3
+"""Of the cells that do not reach into the cube that is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +56,31 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tasks", type=lambda text: [int(n) for n in text.split(",")], default=[5, 10, 20, 40])
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument(
-        "--parts", type=int, default=PARTS, help="of the reviewed cells, for forests that have not seen one"
-    )
-    parser.add_argument("--trees", type=int, default=100, help="of each forest that is learned from reviewed tasks")
+    parser.add_argument("--orders", type=lambda text: text.split(","), default=list(ORDERS))
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    start = the_start(chosen, LearnConfig(rounds=1, draws=1))
-    trees = [replace(forest, trees=chosen.trees) for forest in (PAIR_TREES, CANDIDATE_TREES)]
-    config = LearnConfig(pairs=trees[0], candidates=trees[1], rounds=1, draws=1)
+    start = the_start(chosen)
     target = [volume for folder in chosen.target for volume in read_labelled(DataFolder(folder), sides=SIDES)]
     tasks = list_tasks(target)
     ranks = {task.facts.task: rank(task, target, start.head) for task in tasks}
-    print(f"{len(tasks)} tasks of {len({t.facts.cell for t in tasks})} cells", flush=True)
+    print(f"{len(tasks)} tasks of {len({t.facts.cell for t in tasks})} cells; {chosen.draws} draws", flush=True)
     before = [
-        kept(chosen.out, f"{d}-0", lambda d=d: score(start.head, target, split(target, d))) for d in draws(chosen)
+        kept(chosen.out, f"{d}-0", lambda d=d: score(start.head, [left_out(target, d)])) for d in range(chosen.draws)
     ]
     print(f"start as it is: {np.mean(before):.3f}\n", flush=True)
-    print("| reviewed | learn | priority | chance | learn - chance | learn - priority |\n|---|---|---|---|---|---|")
+    others = [order for order in chosen.orders if order != "learn"]
+    print(f"| reviewed | {' | '.join([*chosen.orders, *(f'learn - {order}' for order in others)])} |", flush=True)
+    print("|---" * (len(chosen.orders) + len(others) + 1) + "|", flush=True)
     for count in chosen.tasks:
-        found = {order: [] for order in ORDERS}
-        for draw in draws(chosen):
-            held_out = split(target, draw)
-            for order in ORDERS:
-                first = put_in_order(tasks, ranks, held_out, order=order, draw=draw)[:count]
-                work = lambda first=first, held_out=held_out: learned(  # noqa: E731
-                    start, target, first, held_out, config, chosen.parts
-                )
+        found = {order: [] for order in chosen.orders}
+        for draw in range(chosen.draws):
+            for order in chosen.orders:
+                first = put_in_order(queue(tasks, target, draw), ranks, order=order, draw=draw)[:count]
+                work = lambda first=first, draw=draw: learned(start, target, first, draw)  # noqa: E731
                 found[order].append(kept(chosen.out, f"{draw}-{count}-{order}", work))
-        cells = [f"{np.mean(found[order]):.3f}" for order in ORDERS]
-        leads = [lead(found["learn"], found[other]) for other in ("chance", "priority")]
+        cells = [f"{np.mean(found[order]):.3f}" for order in chosen.orders]
+        leads = [lead(np.subtract(found["learn"], found[order])) for order in others]
         print(f"| {count} | {' | '.join([*cells, *leads])} |", flush=True)
-
-
-def draws(chosen: argparse.Namespace) -> range:
-    return range(chosen.draws)
 
 
 def kept(folder: Path, name: str, work) -> float:
@@ -117,17 +109,19 @@ def rank(task: Task, target: Sequence[LabelledVolume], head: SegmentHead) -> Ran
     return rank_of(task.facts, opinion, GraphView(graph, "full", 1))
 
 
-def split(target: Sequence[LabelledVolume], draw: int) -> set[int]:
-    """Return the cells that are held out."""
-    cells = sorted({cell for volume in target for cell in volume.cells})
-    order = np.random.default_rng([7, draw]).permutation(cells).tolist()
-    return set(order[: round(HELD_OUT * len(cells))])
+def left_out(target: Sequence[LabelledVolume], draw: int) -> LabelledVolume:
+    return target[draw % len(target)]
 
 
-def put_in_order(
-    tasks: Sequence[Task], ranks: Mapping[int, Rank], held_out: set[int], *, order: str, draw: int
-) -> list[Task]:
-    waiting = [task for task in tasks if task.facts.cell not in held_out]
+def queue(tasks: Sequence[Task], target: Sequence[LabelledVolume], draw: int) -> list[Task]:
+    """Return the tasks that wait to be reviewed."""
+    cells = sorted({task.facts.cell for task in tasks} - left_out(target, draw).cells.keys())
+    drawn = np.random.default_rng([7, draw]).permutation(cells)[: round(QUEUED * len(cells))]
+    aside = draw % len(target)
+    return [task for task in tasks if task.facts.cell in set(drawn.tolist()) and task.place != aside]
+
+
+def put_in_order(waiting: Sequence[Task], ranks: Mapping[int, Rank], *, order: str, draw: int) -> list[Task]:
     if order == "chance":
         return [waiting[i] for i in np.random.default_rng([8, draw]).permutation(len(waiting))]
     if order == "priority":
@@ -136,34 +130,21 @@ def put_in_order(
     return [by_id[i] for i in to_learn_from([task.facts for task in waiting], ranks, settled=[])]
 
 
-def learned(
-    start: Start,
-    target: Sequence[LabelledVolume],
-    tasks: Sequence[Task],
-    held_out: set[int],
-    config: LearnConfig,
-    most_parts: int,
-) -> float:
+def learned(start: Start, target: Sequence[LabelledVolume], tasks: Sequence[Task], draw: int) -> float:
     """Return the score of the start adapted to the answers of `tasks`; of the start where these are of one cell."""
     volumes = []
     for place, volume in enumerate(target):
         mine = [task for task in tasks if task.place == place]
-        cells = {task.facts.cell: volume.cells[task.facts.cell] for task in mine}
-        seeds = {cell: tuple(task.seed for task in mine if task.facts.cell == cell) for cell in cells}
-        volumes.append(replace(volume.without(held_out & volume.cells.keys()), cells=cells, seeds=seeds))
+        seeds = {cell: tuple(task.seed for task in mine if task.facts.cell == cell) for cell in volume.cells}
+        volumes.append(
+            replace(only(volume, {task.facts.cell for task in mine}), seeds={c: s for c, s in seeds.items() if s})
+        )
     known = {cell for volume in volumes for cell in volume.cells}
-    if len(known) < 2:
-        return score(start.head, target, held_out)
-    parts = share_out(volumes, parts=min(most_parts, len(known)))
-    return score(fit_head(volumes, parts, config=config, start=start).head, target, held_out)
-
-
-def lead(one: Sequence[float], other: Sequence[float]) -> str:
-    ahead = np.subtract(one, other)
-    if len(ahead) < 2:
-        return f"{ahead.mean():+.3f}"
-    reach = T_975[len(ahead) - 1] * ahead.std(ddof=1) / np.sqrt(len(ahead))
-    return f"{ahead.mean():+.3f} [{ahead.mean() - reach:+.3f}, {ahead.mean() + reach:+.3f}]"
+    head = start.head
+    if len(known) > 1:
+        parts = share_out(volumes, parts=min(PARTS, len(known)))
+        head = adapt_head([v for v in volumes if v.cells], parts, config=CONFIG, start=start).fitted.head
+    return score(head, [left_out(target, draw)])
 
 
 if __name__ == "__main__":
