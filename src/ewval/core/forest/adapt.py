@@ -1,7 +1,7 @@
 """Adapting a model to new cells: blended with what these teach, or left as it is.
 
-Which of the two it is to be is decided by the score on cells that forests had not seen: a start from another tissue is
-blended by weights that may leave nothing of it, and with few cells what they teach may make a good start worse.
+Which of the two it is to be is decided on cells that forests had not seen: a start from another tissue is blended by
+weights that may leave nothing of it; where few cells surely make a good start worse, it stays.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from ewval.core.forest.candidates import survey
 from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, try_cells
 from ewval.core.forest.labelled import LabelledVolume, cells_of
 from ewval.core.forest.learn import Keep, LearnConfig, fit_anew
-from ewval.core.forest.tune import score_of
+from ewval.core.forest.tune import Trial, is_surely_better, score_of
 from ewval.core.progress import SILENT, Progress
 
 __all__ = ["Adapted", "adapt_head", "count_adapting_forests", "score_on"]
@@ -68,9 +68,10 @@ def adapt_head(
     own = cells_of(volumes)
     config, parts = _steadied(config, len(own)), _dealt(parts, own, seed=config.seed)
     blended = fit_head(volumes, parts, config=config, start=start, keep=keep, progress=progress)
-    as_it_is = score_on(volumes, start, config=config)
+    trials = _try(volumes, start, config=config)
+    as_it_is = score_of(trials, start.head.settings)
     scores = {"blended": blended.tuned.score, "start": as_it_is}
-    if as_it_is <= blended.tuned.score:
+    if not is_surely_better(trials, start.head.settings, blended.trials, blended.head.settings):
         return Adapted(blended, "blended", scores)
     head = replace(start.head, familiarity=blended.head.familiarity)
     tuned = replace(blended.tuned, settings=head.settings, thresholds=start.thresholds, score=as_it_is)
@@ -89,14 +90,17 @@ def count_adapting_forests(
 
 def score_on(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnConfig) -> float:
     """Return the score of a model on cells that it has not seen."""
+    return score_of(_try(volumes, model, config=config), model.head.settings)
+
+
+def _try(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnConfig) -> list[Trial]:
     head = model.head
-    trials = try_cells(
+    return try_cells(
         volumes,
         lambda volume: survey(volume.graph, head.pairs.log_odds(volume.graph.evidence)),
         lambda _: head.candidates,
         config=config,
     )
-    return score_of(trials, head.settings)
 
 
 def _steadied(config: LearnConfig, cells: int) -> LearnConfig:

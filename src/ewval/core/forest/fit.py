@@ -48,11 +48,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class FittedHead:
-    """A head, how it was tuned, and the courses that it is the mean of."""
+    """A head, how it was tuned, the courses that it is the mean of, and the trials by which it was tuned."""
 
     head: SegmentHead
     tuned: Tuned
     courses: "tuple[Course, ...]"
+    trials: tuple[Trial, ...] = ()
 
     def log_odds(self, volume: LabelledVolume) -> NDArray[np.float64]:
         """Return the log-odds of a volume's pairs by forests that have not seen them, the mean of all courses."""
@@ -98,7 +99,8 @@ def fit_head(
         parts: From each cell to learn from to its part, at least two; all other cells are held out.
         config: How to learn.
         start: A model that knows other cells than these; each forest is blended with its own, by weights from what
-            both say of cells that neither has seen, and settings are drawn towards its own.
+            both say of cells that neither has seen, and settings are drawn towards its own. Its settings away from
+            home are not taken over: they fit its log-odds, not those of the blend.
         keep: Where forests are kept, so that an interrupted training goes on.
         progress: Advanced once for each forest.
 
@@ -116,16 +118,17 @@ def fit_head(
         mine = {cell: dealt[cell] for volume in taught for cell in volume.cells}
         drawn = replace(config, seed=config.seed * COURSES + number)
         courses.append(_learn(f"{number}-", taught, mine, config=drawn, start=start, keep=keep, progress=progress))
-    tuned = tune(_validate(volumes, courses, config=config), toward=None if start is None else _tuned(start))
+    trials = _validate(volumes, courses, config=config)
+    tuned = tune(trials, toward=None if start is None else _tuned(start))
     away = _away(volumes, parts, config=config, keep=keep, progress=progress)
     head = SegmentHead(
         merge_forests([course.pairs.forest for course in courses]),
         merge_forests([course.candidates.forest for course in courses]),
         tuned.settings,
-        away if away is not None or start is None else start.head.away,
+        away,
         _familiarity(volumes, start),
     )
-    return FittedHead(head, tuned, tuple(courses))
+    return FittedHead(head, tuned, tuple(courses), tuple(trials))
 
 
 def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Familiarity | None:

@@ -12,7 +12,7 @@ from ewval.core.forest.growth import Growth, best_cut
 from ewval.core.forest.model import HeadSettings
 from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "score_of", "tune"]
+__all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "is_surely_better", "score_of", "tune", "tune_away"]
 
 NOTHING = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)
 """Of weights that score alike the first is taken. At 0.2 a first segment is added from about one chance in six on."""
@@ -86,7 +86,7 @@ def tune(trials: Sequence[Trial], *, toward: Tuned | None = None) -> Tuned:
     settings = max(offered, key=lambda s: _score(trials, _cuts(trials, s)))
     if toward is not None:
         before = replace(settings, nothing=toward.settings.nothing)
-        settings = settings if _is_sure_gain(trials, _cuts(trials, settings), _cuts(trials, before)) else before
+        settings = settings if is_surely_better(trials, settings, trials, before) else before
     by_bound = {b: _score(trials, [int((_joined(t, settings) >= b).sum()) for t in trials]) for b in BOUNDS}
     add = max(BOUNDS, key=lambda b: by_bound[b])
     cuts = _cuts(trials, settings)
@@ -100,6 +100,15 @@ def score_of(trials: Sequence[Trial], settings: HeadSettings) -> float:
     return _score(trials, _cuts(trials, settings))
 
 
+def is_surely_better(
+    trials: Sequence[Trial], settings: HeadSettings, others: Sequence[Trial], other_settings: HeadSettings
+) -> bool:
+    """Tell whether trials score better than the same tasks grown by another model, by more than one standard error."""
+    gains = [t.f1(n) for t, n in zip(trials, _cuts(trials, settings), strict=True)]
+    losses = [t.f1(n) for t, n in zip(others, _cuts(others, other_settings), strict=True)]
+    return _is_sure(np.subtract(gains, losses))
+
+
 def tune_away(trials: Sequence[Trial]) -> HeadSettings:
     """Choose calibration and weight of adding nothing on tissue that nothing was learned from, all tissues alike."""
     calibration = _calibrate(trials)
@@ -107,9 +116,7 @@ def tune_away(trials: Sequence[Trial]) -> HeadSettings:
     return max(offered, key=lambda s: _score(trials, _cuts(trials, s)))
 
 
-def _is_sure_gain(trials: Sequence[Trial], counts: Sequence[int], before: Sequence[int]) -> bool:
-    """Tell whether answers score better than those before by more than one standard error of the difference."""
-    gains = np.array([t.f1(count) - t.f1(old) for t, count, old in zip(trials, counts, before, strict=True)])
+def _is_sure(gains: NDArray[np.float64]) -> bool:
     return len(gains) > 1 and bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
