@@ -140,8 +140,12 @@ def answered(command: Sequence[str], tasks: Sequence[int]) -> list[bytes]:
 
 
 def timed(command: Sequence[str], *, text: str = "") -> float:
+    # Installed packages have their bytecode; a checkout must be allowed to write its own.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
-    result = subprocess.run([str(word) for word in command], input=text, capture_output=True, text=True)
+    result = subprocess.run(
+        [str(word) for word in command], input=text, capture_output=True, text=True, env=environment
+    )
     if result.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{result.stderr}")
     return time.perf_counter() - began
