@@ -87,6 +87,14 @@ def test_all_results_are_saved_when_they_are_there(folder: DataFolder, tmp_path:
         assert json.loads((tmp_path / "out" / str(found.task) / "prediction.json").read_text()) == found.document
 
 
+def test_what_a_killed_run_left_of_an_answer_goes(folder: DataFolder, tmp_path: Path) -> None:
+    work = saving_work(folder, tmp_path / "out")
+    (tmp_path / "out" / "5").mkdir()
+    (tmp_path / "out" / "5" / ".prediction.json.abc.incomplete").write_bytes(b"half")
+    work.all_results(tuple(TASKS))
+    assert [path.name for path in (tmp_path / "out" / "5").iterdir()] == ["prediction.json"]
+
+
 def test_an_answer_that_cannot_be_saved_among_all_is_an_error(folder: DataFolder, tmp_path: Path) -> None:
     work = saving_work(folder, tmp_path / "out")
     (tmp_path / "out" / "5").touch()

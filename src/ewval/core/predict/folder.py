@@ -23,7 +23,7 @@ from ewval.core.predict.answers import Answer, to_document
 from ewval.core.show.nrrd import encode_nrrd
 from ewval.core.show.slices import Overlay, centre_of, draw_slices
 from ewval.core.storage.arrays import read_arrays, write_arrays
-from ewval.core.storage.files import replacing, write_atomically
+from ewval.core.storage.files import replacing, sweep, write_atomically
 from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
 from ewval.core.volumes.voxels import SegmentMask
@@ -121,7 +121,8 @@ class AnswerFolder:
         self.save_document(answer.task, to_document(answer))
 
     def save_document(self, task: int, document: Mapping[str, Any]) -> None:
-        """Save an answer alone; the task then is finished."""
+        """Save an answer alone; the task then is finished, and nothing is left of a run that was killed at it."""
+        sweep(self._answer_path(task).parent)
         write_atomically(self._answer_path(task), json.dumps(document, allow_nan=False).encode() + b"\n")
 
     def finish(self, tasks: Iterable[int], *, failed: Mapping[int, str]) -> None:
