@@ -517,7 +517,7 @@ def test_a_few_cells_give_as_many_examples_and_trials_as_many(
     head = fit_head(volumes, parts, config=SMALL)
 
     def trials() -> int:
-        return len(fit_head_module.try_cells(volumes, judgement.around, lambda _: head.head.candidates, config=SMALL))
+        return len(fit_head_module._try_cells(volumes, judgement.around, lambda _: head.head.candidates, config=SMALL))
 
     before = trials()
     monkeypatch.setattr(fit_head_module, "LEAST_DRAWN", 20 * len(parts))

@@ -10,8 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from ewval.core.forest.candidates import survey
-from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, try_cells
+from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, try_forests
 from ewval.core.forest.labelled import LabelledVolume, cells_of
 from ewval.core.forest.learn import Keep, LearnConfig, fit_anew
 from ewval.core.forest.tune import Trial, is_surely_better, score_of
@@ -94,13 +93,7 @@ def score_on(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnCo
 
 
 def _try(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnConfig) -> list[Trial]:
-    head = model.head
-    return try_cells(
-        volumes,
-        lambda volume: survey(volume.graph, head.pairs.log_odds(volume.graph.evidence)),
-        lambda _: head.candidates,
-        config=config,
-    )
+    return try_forests(volumes, model.head.pairs, model.head.candidates, config=config)
 
 
 def _steadied(config: LearnConfig, cells: int) -> LearnConfig:

@@ -28,7 +28,7 @@ from ewval.core.forest.tune import Trial, Tuned, tune, tune_away
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "named", "try_cells"]
+__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "named", "try_forests"]
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
@@ -159,7 +159,7 @@ def _away(
         here = named(keep, f"without-{name}-")
         pairs = learn_pairs(others, known, config=once, keep=here, progress=progress)
         candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here, progress=progress)
-        trials += _try_elsewhere(mine, pairs.forest, candidates.forest, config=config)
+        trials += try_forests(mine, pairs.forest, candidates.forest, config=config)
     return tune_away(trials)
 
 
@@ -175,11 +175,11 @@ def _tissues(volumes: Sequence[LabelledVolume], config: LearnConfig) -> dict[str
     return {name: mine for name, mine in found.items() if any(volume.validates for volume in mine)}
 
 
-def _try_elsewhere(
+def try_forests(
     volumes: Sequence[LabelledVolume], pairs: Forest, candidates: Forest, *, config: LearnConfig
 ) -> list[Trial]:
-    """Grow the tasks of volumes that the forests know nothing of."""
-    return try_cells(
+    """Grow the tasks of volumes that two forests know nothing of."""
+    return _try_cells(
         volumes,
         lambda volume: survey(volume.graph, pairs.log_odds(volume.graph.evidence)),
         lambda _: candidates,
@@ -242,7 +242,7 @@ def _mean_log_odds(courses: Sequence[Course], volume: LabelledVolume) -> NDArray
 
 def _validate(volumes: Sequence[LabelledVolume], courses: Sequence[Course], *, config: LearnConfig) -> list[Trial]:
     """Grow the tasks of each cell by forests that have not seen it."""
-    return try_cells(
+    return _try_cells(
         volumes,
         lambda volume: survey(volume.graph, _mean_log_odds(courses, volume)),
         lambda cell: merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in courses]),
@@ -250,7 +250,7 @@ def _validate(volumes: Sequence[LabelledVolume], courses: Sequence[Course], *, c
     )
 
 
-def try_cells(
+def _try_cells(
     volumes: Sequence[LabelledVolume],
     look: Callable[[LabelledVolume], Surroundings],
     judge_of: Callable[[int], Forest],
