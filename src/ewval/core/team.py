@@ -27,6 +27,8 @@ class Team(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Alone:
+    """The team of a process that has no others."""
+
     rank: int = 0
     size: int = 1
     is_first: bool = True

@@ -354,6 +354,8 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class _Elsewhere:
+    """The answer that what was asked for lies at another address."""
+
     location: str
 
 

@@ -53,6 +53,8 @@ NUMBERS, NUMBERS_OF_CLUSTERS = 30, 7
 
 @dataclass(frozen=True, slots=True)
 class _Clusters:
+    """Clusters of segments down to one bound: each segment's own, and what each holds and touches."""
+
     of: NDArray[np.int64]
     voxels: NDArray[np.float64]
     touching: NDArray[np.float64]

@@ -90,5 +90,5 @@ class Familiarity:
 def _quantiles(evidence: NDArray[np.float32], levels: tuple[float, ...]) -> NDArray[np.float64]:
     """Return float64[levels, e]: of every number the value at the level's place in ascending order."""
     places = [round(level * (len(evidence) - 1)) for level in levels]
-    columns = np.ascontiguousarray(evidence.T)
-    return np.partition(columns, sorted(set(places)), axis=1)[:, places].T.astype(np.float64)
+    # Whole columns are sorted in less time than five of their places are found.
+    return np.sort(np.ascontiguousarray(evidence.T), axis=1)[:, places].T.astype(np.float64)
