@@ -65,10 +65,15 @@ def wire_server() -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command in an empty folder: `cli("fetch", 7, "--api", url, input="...", env={...})`."""
+    """Run a command in an empty folder: `cli("fetch", 7, "--api", url, input="...", env={...})`.
+
+    A host that fails is asked again almost at once; how long the waits are is for the tests of `Limits`.
+    """
     from ewval.cli.app import app
+    from ewval.core.eyewire.limits import Limits
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Limits, "wait_s", lambda _, failed: 0.01 * failed)
 
     def run(*words: object, **options: Any) -> Result:
         return CliRunner().invoke(app, [str(word) for word in words], **options)
