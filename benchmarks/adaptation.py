@@ -106,7 +106,7 @@ def the_start(chosen: argparse.Namespace) -> Start:
     if not path.is_file():
         volumes = [v for folder in chosen.others for v in read_labelled(DataFolder(folder), sides=SIDES)]
         for folder in chosen.also:
-            volumes += read_labelled(DataFolder(folder), weight=ALSO_WEIGHT, validates=False)
+            volumes += read_labelled(DataFolder(folder), weight=ALSO_WEIGHT, kind="generated")
         fitted = fit_head(volumes, share_out(volumes, parts=PARTS), config=CONFIG)
         path.write_bytes(pickle.dumps(Start(fitted.head, fitted.tuned.thresholds)))
     return pickle.loads(path.read_bytes())

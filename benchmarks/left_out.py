@@ -28,7 +28,7 @@ from ewval.core.folder import DataFolder
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.familiarity import Familiarity
-from ewval.core.forest.fit import FittedHead, _tissues, _try_elsewhere, fit_head, named
+from ewval.core.forest.fit import FittedHead, _familiarity, _tissues, fit_head, named, try_forests
 from ewval.core.forest.growth import Growth, best_cut, grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
@@ -38,6 +38,7 @@ from ewval.core.forest.tune import Trial, tune, tune_away
 from ewval.core.recipe import check_recipe, read_recipe
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.tasks.table import TaskTable
+from ewval.core.training.augmented import augment_volumes
 from ewval.core.training.recipe import GraphRecipe
 
 SETS, SIDES = ("fib25", "gala", "pinky"), ("train", "val", "test")
@@ -86,8 +87,8 @@ def elsewhere(volumes: Sequence[LabelledVolume], parts: dict, config: LearnConfi
         dealt, here = {c: parts[c] for v in others for c in v.cells}, named(keep, f"without-{name}-")
         pairs = learn_pairs(others, dealt, config=once, keep=here)
         candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here)
-        known = Familiarity.learn((v.graph.evidence for v in others), count=len(others))
-        trials = _try_elsewhere(mine, pairs.forest, candidates.forest, config=config)
+        known = _familiarity(others, None)
+        trials = try_forests(mine, pairs.forest, candidates.forest, config=config)
         found[name] = Elsewhere(pairs.forest, candidates.forest, known, trials)
     return found
 
@@ -228,13 +229,16 @@ def main() -> None:
     recipe = check_recipe(GraphRecipe, read_recipe(chosen.recipe), name=chosen.recipe)
     config, keep = recipe.learning(seed=0), keeper(chosen.folder / "forests")
     volumes = [v for name in SETS for v in read_labelled(DataFolder(chosen.folder / name), sides=SIDES)]
+    for name in SETS if recipe.augmented is not None else ():
+        mine, kept = [v for v in volumes if v.dataset == name], chosen.folder / "augmented" / name
+        volumes += augment_volumes(DataFolder(chosen.folder / name), mine, recipe.augmented, kept=kept)
     if chosen.generated is not None:
         weight = recipe.generated.weight if recipe.generated else 1.0
-        volumes += read_labelled(DataFolder(chosen.generated), weight=weight, validates=False)
+        volumes += read_labelled(DataFolder(chosen.generated), weight=weight, kind="generated")
     parts = share_out(volumes, parts=recipe.parts, seed=0)
     fitted = fit_head(volumes, parts, config=replace(config, away=False), keep=keep)
     others = elsewhere(volumes, parts, config, keep)
-    by_id = {name: {v.id: v for v in volumes if v.dataset == name} for name in SETS}
+    by_id = {name: {v.id: v for v in volumes if v.dataset == name and v.validates} for name in SETS}
     scored = json.loads((chosen.shared / "data" / "scored.json").read_text())["tasks"]
     home = {}
     print("| | F1 (tasks) | best prefix | best fixed cut | ECE per task | least certain 20 % | first 10 % |")

@@ -76,7 +76,7 @@ def test_settings_away_from_home_are_not_those_of_the_start(start: Start) -> Non
 
 
 def test_generated_cells_do_not_count_as_known_ones(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    volumes = [labelled(4), replace(labelled(5), name="generated/5", validates=False)]
+    volumes = [labelled(4), replace(labelled(5), name="generated/5", kind="generated")]
     own = volumes[0].cells
     monkeypatch.setattr(adapt, "FEW_CELLS", len(own))
     parts = adapt_head(volumes, share_out(volumes, parts=3), config=SMALL, start=start).fitted.courses[0].pairs.parts

@@ -123,7 +123,7 @@ def test_a_head_learns_what_holds_away_from_home_by_leaving_each_tissue_out(
     answers = [h.score(third.graph, [third.graph.ids[0]]) for h in (head, again)]
     assert [answer.familiarity for answer in answers] == [1.0, 1.0]
     asked.clear()
-    fit_head([*volumes, replace(third, validates=False)], dealt, config=SMALL, keep=keep)
+    fit_head([*volumes, replace(third, kind="generated")], dealt, config=SMALL, keep=keep)
     assert set(asked) == {"", "blocks0", "blocks1"}  # generated cubes choose nothing
     alike = fit_head(three, dealt, config=replace(SMALL, alike=(("blocks0", "blocks1"),))).head
     assert alike.away is None  # two tissues are too few
@@ -176,7 +176,7 @@ def test_it_is_the_mean_of_draws_with_generated_cubes_and_without(
     def keep(name: str, fit: Callable[[], Forest]) -> Forest:
         return forests.setdefault(name, fit())
 
-    own, generated = volumes[0], replace(volumes[1], validates=False)
+    own, generated = volumes[0], replace(volumes[1], kind="generated")
     fitted = fit_head([own, generated], parts, config=replace(SMALL, draws=2), keep=keep)
     alone = fit_head([own], {cell: part for cell, part in parts.items() if cell in own.cells}, config=SMALL).head
     rows, numbers = own.graph.evidence, np.random.default_rng(0).normal(size=(50, 200)).astype(np.float32)

@@ -25,7 +25,9 @@ from ewval.core.models.registry import load_decider
 from ewval.core.sim.lessons import LessonPlan
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
+from ewval.core.training import augmented
 from ewval.core.training import run as training
+from ewval.core.training.augmented import AugmentedCubes
 from ewval.core.training.recipe import GeneratedCubes, GraphRecipe
 from ewval.core.training.run import GraphRunRequest, GraphRunSummary, train_graph
 from worlds import make_pair, write_volume
@@ -305,3 +307,26 @@ def test_of_many_cubes_some_are_drawn_that_hold_every_cell(folder: Path) -> None
 def copied(folder: Path, target: Path) -> DataFolder:
     shutil.copytree(folder, target)
     return DataFolder(target)
+
+
+def test_changed_forms_of_cubes_teach_where_raw_files_are_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Raw:
+        def __init__(self, _: DataFolder) -> None: ...
+
+        def image(self, volume: int) -> np.ndarray | None:
+            return block_cube(seed=volume, cells=8, pieces=36)["image"] if volume == 7 else None
+
+        def labels(self, volume: int) -> np.ndarray | None:
+            return block_cube(seed=volume, cells=8, pieces=36)["labels"] if volume == 7 else None
+
+    monkeypatch.setattr(augmented, "VolumeSource", Raw)
+    recipe = QUICK.model_copy(update={"augmented": AugmentedCubes(varied=2, magnified=1)})
+    summary = train(folder, tmp_path / "r", recipe=recipe)
+    card = forest(tmp_path / "r").card
+    assert (summary.why, summary.cells, summary.volumes) == ("done", 15, 2)
+    assert {name.split("/")[1] for name in card.data} >= {"varied-0", "varied-1"}
+    assert card.volumes == [7, 8]
+    assert len(forest(tmp_path / "r").head.familiarity.sketches) == 2
+    assert not (tmp_path / "r" / "augmented").exists()

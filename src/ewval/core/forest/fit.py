@@ -89,7 +89,7 @@ def fit_head(
     Contacts are judged by one forest for each part of the cells, learned from the other parts; the candidates' forest
     learns from judgements of contacts that were not learned from. One further forest of candidates for each part,
     learned from the other parts, grows the tasks of its cells: by these the settings are chosen. All this is done
-    `config.draws` times and, where some volumes do not validate, each time with and without them, always with other
+    `config.draws` times and, where some volumes are generated, each time with and without them, always with other
     parts; the head answers with the mean. With generated volumes it is then about as good as without on tissue like
     that of the others, and far better on tissue unlike it (docs/results.md). Where there are several tissues, forests
     that were learned without one of them grow its tasks: by these the settings away from home are chosen.
@@ -133,7 +133,8 @@ def fit_head(
 
 def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Familiarity | None:
     """Return what cubes look like that were learned from, now or by the start."""
-    some = volumes[:: max(1, -(-len(volumes) // MOST_CUBES))]
+    seen = [volume for volume in volumes if volume.kind != "augmented"]  # changed, they would be of no tissue
+    some = seen[:: max(1, -(-len(seen) // MOST_CUBES))]
     own = Familiarity.learn((volume.graph.evidence for volume in some), count=len(some))
     before = None if start is None else start.head.familiarity
     return own if own is None or before is None else own.beside(before)
@@ -199,8 +200,8 @@ def _deal(parts: Mapping[int, int], *, seed: int) -> dict[int, int]:
 
 
 def _courses_of(volumes: Sequence[LabelledVolume]) -> list[list[LabelledVolume]]:
-    """Return the sets of volumes to learn from: those that validate, and all."""
-    own = [volume for volume in volumes if volume.validates]
+    """Return the sets of volumes to learn from: those of tissue that is there, in whatever form, and all."""
+    own = [volume for volume in volumes if volume.kind != "generated"]
     return [list(volumes)] if len(own) in (0, len(volumes)) else [own, list(volumes)]
 
 

@@ -4,13 +4,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.graph.graph import SegmentGraph, load_graph
 
-__all__ = ["LabelledVolume", "cells_of", "known_pairs", "surroundings_of", "validating"]
+__all__ = ["LabelledVolume", "VolumeKind", "cells_of", "known_pairs", "surroundings_of", "validating"]
+
+VolumeKind = Literal["real", "augmented", "generated"]
 
 UNKNOWN = -1
 GRAPHS_KEPT = 8
@@ -30,8 +33,8 @@ class LabelledVolume:
             to add.
         withheld: Segments (rows of the graph) that nothing is learned from, see `surroundings_of`.
         weight: Of its examples in learning.
-        validates: Whether settings are chosen on its cells, too. Generated cubes teach, but what they would choose is
-            good for generated tissue.
+        kind: `real`, `augmented` (a real cube in another form) or `generated`. Settings are chosen on the cells of
+            real ones alone: what others would choose is good for them.
     """
 
     name: str
@@ -40,7 +43,12 @@ class LabelledVolume:
     seeds: Mapping[int, tuple[NDArray[np.int64], ...]]
     withheld: NDArray[np.int64] = field(default_factory=lambda: NONE)
     weight: float = 1.0
-    validates: bool = True
+    kind: VolumeKind = "real"
+
+    @property
+    def validates(self) -> bool:
+        """Whether settings are chosen on its cells, too."""
+        return self.kind == "real"
 
     @property
     def graph(self) -> SegmentGraph:
@@ -92,13 +100,13 @@ class LabelledVolume:
 
 
 def validating(volumes: Iterable[LabelledVolume]) -> list[LabelledVolume]:
-    """Return the volumes whose cells choose settings: all where none is marked so."""
+    """Return the volumes whose cells choose settings: all where none is real."""
     every = list(volumes)
     return [volume for volume in every if volume.validates] or every
 
 
 def cells_of(volumes: Iterable[LabelledVolume]) -> set[int]:
-    """Return the cells that settings are chosen on: how much is known of the tissue, generated cubes aside."""
+    """Return the cells that settings are chosen on: how much is known of the tissue, cubes that are not real aside."""
     return {cell for volume in validating(volumes) for cell in volume.cells}
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
-from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled import LabelledVolume, VolumeKind
 from ewval.core.graph.graph import SegmentGraph, has_graph
 from ewval.core.index.split import Split, read_split
 from ewval.core.progress import SILENT, Progress
@@ -28,7 +28,7 @@ def read_labelled(
     sides: Sequence[str] = ("train", "val"),
     fold: int | None = None,
     weight: float = 1.0,
-    validates: bool = True,
+    kind: VolumeKind = "real",
     most: int | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
@@ -41,7 +41,7 @@ def read_labelled(
             no examples at all, neither of one cell nor of what is foreign to another.
         fold: Of the cross-validation, None for the plain split.
         weight: Of its examples in learning.
-        validates: Whether settings are chosen on its cells, too.
+        kind: Of the cubes.
         most: Cubes, at most; None for all. Every cell in turn gives one of its own.
         seed: Of which cubes these are.
         progress: Advanced once for each cube.
@@ -62,7 +62,7 @@ def read_labelled(
             raise MissingError(f"the segment graph {folder.graph(volume)}", hint=WHERE_FROM)
         mine, others = (of[table.volume[of] == volume].tolist() for of in (rows, other_rows))
         name = f"{folder.root.resolve().name}/{volume}"
-        labelled = replace(_label(name, view.graph, table, mine), weight=weight, validates=validates)
+        labelled = replace(_label(name, view.graph, table, mine), weight=weight, kind=kind)
         if has_graph(folder.graph(volume)):  # a folder that cannot be written to has none
             labelled = replace(labelled, stored=folder.graph(volume))
         held_out = _label(name, view.graph, table, others).cells

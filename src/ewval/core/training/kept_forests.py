@@ -67,7 +67,7 @@ def key_of(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig
         for array in start.head.arrays().values():
             digest.update(array.tobytes())
     for volume in volumes:
-        digest.update(f"{volume.name} {volume.weight} {volume.validates} {_content(volume)}".encode())
+        digest.update(f"{volume.name} {volume.weight} {volume.kind} {_content(volume)}".encode())
         digest.update(volume.withheld.tobytes())
         for cell, rows in sorted(volume.cells.items()):
             digest.update(f"{cell} {[seed.tolist() for seed in volume.seeds.get(cell, ())]}".encode() + rows.tobytes())

@@ -8,6 +8,7 @@ from ewval.core.forest.examples import Bounds
 from ewval.core.forest.learn import CANDIDATE_TREES, PAIR_TREES, LearnConfig
 from ewval.core.forest.states import SamplingConfig
 from ewval.core.recipe import Recipe
+from ewval.core.training.augmented import AugmentedCubes
 
 __all__ = ["GeneratedCubes", "GraphRecipe"]
 
@@ -44,6 +45,7 @@ class GraphRecipe(Recipe):
         left_out: Names of numbers that nothing is learned from, since what they say holds in one tissue alone; a name
             may end in `*`.
         alike: Names of data folders that hold one tissue; each tissue is left out once, to learn what holds away.
+        augmented: Changed forms of the cubes to learn from as well, or None.
         generated: Generated cubes to learn from as well, or None.
         pairs: Trees that judge contacts.
         candidates: Trees that judge candidates.
@@ -58,6 +60,7 @@ class GraphRecipe(Recipe):
     curve: bool = True
     left_out: tuple[str, ...] = ()
     alike: tuple[tuple[str, ...], ...] = ()
+    augmented: AugmentedCubes | None = None
     generated: GeneratedCubes | None = None
     pairs: BoostingConfig = PAIR_TREES
     candidates: BoostingConfig = CANDIDATE_TREES

@@ -17,6 +17,7 @@ from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.index.split import split_path
 from ewval.core.models.card import ModelCard
 from ewval.core.progress import SILENT, Progress
+from ewval.core.training.augmented import augment_volumes, count_augmented
 from ewval.core.training.curve import Curve, count_curve_forests, learning_curve
 from ewval.core.training.init import Beginning, find_beginning
 from ewval.core.training.interrupt import StopRequest
@@ -172,7 +173,8 @@ class _Run:
             return self._summary("interrupted", None)
         finally:
             self._log.close()
-        shutil.rmtree(self._keep.folder, ignore_errors=True)
+        for folder in (self._keep.folder, _augmented(self._request.run)):
+            shutil.rmtree(folder, ignore_errors=True)
         return self._summary("done", adapted)
 
     def _fit(self) -> Adapted:
@@ -267,27 +269,37 @@ def _options(request: GraphRunRequest, beginning: Beginning) -> dict[str, Any]:
 
 
 def _read(request: GraphRunRequest, progress: Progress) -> list[LabelledVolume]:
-    """Return the cubes to learn from, own and generated.
+    """Return the cubes to learn from: own ones, further forms of them, and generated ones.
 
     Raises:
         MissingError: Too few of their cells have an answer.
     """
     most = request.recipe.bounds.volumes
-    volumes = [
-        volume
-        for path in request.data
-        for volume in read_labelled(
+    by_folder = [
+        read_labelled(
             DataFolder(path), sides=request.sides, fold=request.fold, most=most, seed=request.seed, progress=progress
         )
+        for path in request.data
     ]
+    volumes = [volume for mine in by_folder for volume in mine]
     cells = {cell for volume in volumes for cell in volume.cells}
     if len(cells) < LEAST_CELLS:
         raise MissingError(
             f"cells to learn from (there are {len(cells)} with answers, at least {LEAST_CELLS} are needed)",
             hint="`ewval fetch` gets more, `ewval index` lists them",
         )
-    generated = request.recipe.generated
+    augmented, generated = request.recipe.augmented, request.recipe.generated
+    if augmented is not None:
+        progress.start(count_augmented(volumes, augmented), unit="forms of cubes")
+        for number, (path, mine) in enumerate(zip(request.data, by_folder, strict=True)):
+            kept = _augmented(request.run) / str(number)
+            volumes += augment_volumes(DataFolder(path), mine, augmented, kept=kept, progress=progress)
     return volumes if generated is None else volumes + _generated(request.run, generated, progress)
+
+
+def _augmented(run: Path) -> Path:
+    """Return where graphs of changed forms are kept until the run is done."""
+    return run / "augmented"
 
 
 def _generated(run: Path, plan: GeneratedCubes, progress: Progress) -> list[LabelledVolume]:
@@ -297,4 +309,4 @@ def _generated(run: Path, plan: GeneratedCubes, progress: Progress) -> list[Labe
     folder = DataFolder(run / "generated")
     if not folder.task_data.is_file():
         write_lessons(folder, LessonPlan(cubes=plan.cubes, tasks=plan.tasks, seed=plan.seed, raw=True))
-    return read_labelled(folder, weight=plan.weight, validates=False, progress=progress)
+    return read_labelled(folder, weight=plan.weight, kind="generated", progress=progress)
