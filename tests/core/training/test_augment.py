@@ -1,10 +1,10 @@
-"""Changed forms of a cube: another look, other gaps, another size."""
+"""Changed forms of a cube: another look, other gaps."""
 
 import numpy as np
 import pytest
 
 from block_cube import block_cube
-from ewval.core.training.augment import close_gaps, magnify, open_gaps, vary_image
+from ewval.core.training.augment import close_gaps, open_gaps, vary_image
 
 CUBE = block_cube(edge=64)
 
@@ -56,23 +56,3 @@ def test_opened_segments_share_no_face():
         along = np.moveaxis(opened, axis, 0).astype(int)
         one, other = along[1:], along[:-1]
         assert not ((one != other) & (one > 0) & (other > 0)).any()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_part_grows_to_the_size_of_the_whole_with_its_labels(seed):
-    edge = 128
-    image = np.zeros((edge,) * 3, np.uint8)
-    labels = np.ones(image.shape, np.uint16)
-    image[32:96, 32:96, 32:96], labels[32:96, 32:96, 32:96] = 200, 2
-    larger, ids = magnify(image, labels, drawn(seed))
-    assert (larger.shape, ids.shape, larger.dtype, ids.dtype) == (image.shape, labels.shape, np.uint8, np.uint16)
-    assert np.isin(ids, [1, 2]).all()
-    assert ((larger > 100) == (ids == 2)).mean() > 0.98
-    assert (ids == 2).sum() > 64**3
-
-
-def test_a_cube_smaller_than_a_part_stays_as_it_is():
-    image = np.arange(8**3, dtype=np.uint8).reshape(8, 8, 8)
-    larger, ids = magnify(image, image.astype(np.uint16), drawn(1))
-    assert np.array_equal(larger, image)
-    assert np.array_equal(ids, image)

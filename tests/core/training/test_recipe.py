@@ -19,7 +19,12 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "recipes.md"
 def test_packaged_recipes_of_forests_are_whole(name: str) -> None:
     recipe = check_recipe(GraphRecipe, read_recipe(name), name=name)
     assert recipe.arch == "graph"
-    assert set(recipe.model_dump(mode="json")) - set(read_recipe(name)) <= {"left_out", "alike", "augmented", "generated"}
+    assert set(recipe.model_dump(mode="json")) - set(read_recipe(name)) <= {
+        "left_out",
+        "alike",
+        "augmented",
+        "generated",
+    }
 
 
 def test_generated_cubes_that_make_no_sense_are_refused() -> None:
@@ -36,7 +41,11 @@ def keys(form: type[BaseModel], optional: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("form", "optional"), [(GraphRecipe, {"augmented": AugmentedCubes, "generated": GeneratedCubes}), (NetworkRecipe, {"pretraining": Pretraining})]
+    ("form", "optional"),
+    [
+        (GraphRecipe, {"augmented": AugmentedCubes, "generated": GeneratedCubes}),
+        (NetworkRecipe, {"pretraining": Pretraining}),
+    ],
 )
 def test_every_key_is_documented(form: type[BaseModel], optional: dict[str, Any]) -> None:
     text = DOCS.read_text(encoding="utf-8")

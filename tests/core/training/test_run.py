@@ -322,11 +322,11 @@ def test_changed_forms_of_cubes_teach_where_raw_files_are_there(
             return block_cube(seed=volume, cells=8, pieces=36)["labels"] if volume == 7 else None
 
     monkeypatch.setattr(augmented, "VolumeSource", Raw)
-    recipe = QUICK.model_copy(update={"augmented": AugmentedCubes(varied=2, magnified=1)})
+    recipe = QUICK.model_copy(update={"augmented": AugmentedCubes(forms=2)})
     summary = train(folder, tmp_path / "r", recipe=recipe)
     card = forest(tmp_path / "r").card
     assert (summary.why, summary.cells, summary.volumes) == ("done", 15, 2)
-    assert {name.split("/")[1] for name in card.data} >= {"varied-0", "varied-1"}
+    assert {name.split("/")[1] for name in card.data} >= {"form-0", "form-1"}
     assert card.volumes == [7, 8]
     assert len(forest(tmp_path / "r").head.familiarity.sketches) == 2
     assert not (tmp_path / "r" / "augmented").exists()

@@ -1,15 +1,14 @@
 """Cubes as another microscope, another preparation or another over-segmentation might have shown them.
 
 A model that has seen a tissue only as its few cubes show it takes much for a sign that is a habit of theirs. What
-still holds when contrast, sharpness, noise, the gaps between segments and the size of everything have changed is what
-to rely on elsewhere.
+still holds when contrast, sharpness, noise and the gaps between segments have changed is what to rely on elsewhere.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["close_gaps", "magnify", "open_gaps", "vary_image"]
+__all__ = ["close_gaps", "open_gaps", "vary_image"]
 
 MEMBRANES, BLURRED, NOISY, UNEVEN, SHIFTED = 0.3, 0.7, 0.8, 0.3, 0.3
 """Shares of the images that get each kind of change."""
@@ -17,8 +16,6 @@ SIGMA, GREYS, GAMMA, CONTRAST, NOISE, SLICES = (0.3, 1.3), 15.0, 0.35, (0.6, 1.5
 """Blur in voxels, spread of brightness in grey levels and of gamma's logarithm; factors; most noise, and of slices."""
 WIDEST = 5
 """Voxels from a segment up to which a gap is closed."""
-LOG_FACTOR, LOG_UNEVEN, LEAST_EDGE = (0.1, 0.6), 0.12, 96
-"""How much larger things get, how much more along one axis than another, and the least edge of a crop in voxels."""
 
 
 def vary_image(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
@@ -79,34 +76,3 @@ def open_gaps(labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         one, other = (np.moveaxis(labels, axis, 0)[part] for part in (slice(None, -1), slice(1, None)))
         np.moveaxis(opened, axis, 0)[1:][(one != other) & (one > 0) & (other > 0)] = 0
     return opened
-
-
-def magnify(
-    image: NDArray[np.uint8], labels: NDArray[np.uint16], random: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Return a part of the cube at the size of the whole, everything in it 1.1 to 1.8 times as large, a little more or less by axis.
-
-    Args:
-        image: uint8 z y x.
-        labels: Segment ids, uint16 z y x.
-        random: Of the part and of its size along each axis.
-    """
-    factor = np.exp(random.uniform(*LOG_FACTOR) + LOG_UNEVEN * random.normal(size=image.ndim))
-    shape = np.array(image.shape)
-    edges = np.clip((shape / factor).astype(int), np.minimum(LEAST_EDGE, shape), shape)
-    corner = [int(random.integers(0, room + 1)) for room in shape - edges]
-    part = tuple(slice(start, start + edge) for start, edge in zip(corner, edges, strict=True))
-    places = [np.linspace(0, edge - 1, size) for edge, size in zip(edges, image.shape, strict=True)]
-    larger = image[part].astype(np.float32)
-    for axis, place in enumerate(places):
-        larger = _between(larger, place, axis)
-    nearest = np.ix_(*[np.rint(place).astype(np.int64) for place in places])
-    return np.rint(larger).astype(np.uint8), labels[part][nearest]
-
-
-def _between(values: NDArray[np.float32], places: NDArray[np.float64], axis: int) -> NDArray[np.float32]:
-    """Return the values at `places` along an axis, linear between neighbours."""
-    below = np.floor(places).astype(np.int64)
-    above = np.minimum(below + 1, values.shape[axis] - 1)
-    share = (places - below).astype(np.float32).reshape([-1 if n == axis else 1 for n in range(values.ndim)])
-    return np.asarray(values.take(below, axis) * (1 - share) + values.take(above, axis) * share)

@@ -1,6 +1,6 @@
-"""Labelled cubes under changed looks and sizes, to learn from beside the cubes themselves."""
+"""Labelled cubes under changed looks, to learn from beside the cubes themselves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +15,9 @@ from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_g
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.views import VolumeSource
 from ewval.core.storage.files import make_folder
-from ewval.core.training.augment import close_gaps, magnify, open_gaps, vary_image
+from ewval.core.training.augment import close_gaps, open_gaps, vary_image
 
-__all__ = ["AugmentedCubes", "augment_volumes", "count_augmented"]
-
-LEAST_SEGMENTS = 2
-"""Of a cell in a part of its cube; with fewer there is nothing to join."""
+__all__ = ["AugmentedCubes", "augment_volumes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +25,18 @@ class AugmentedCubes:
     """Changed forms of the cubes that are learned from, where their raw files are at hand.
 
     Args:
-        varied: Of each cube, with another image, every second one with other gaps between segments, too.
-        magnified: Of each cube, parts at the size of the whole, every second one with another image, too.
-        weight: Of all varied ones together, and of all magnified ones, beside the cube itself.
+        forms: Of each cube: all with another image, half of them with other gaps between segments, too.
+        weight: Of all forms together, beside the cube itself.
         seed: That they are drawn with.
     """
 
-    varied: int = 8
-    magnified: int = 6
+    forms: int = 8
     weight: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.varied < 0 or self.magnified < 0 or not self.weight > 0:
-            raise ValueError("varied and magnified must be at least 0, weight above 0")
-
-
-def count_augmented(volumes: Sequence[LabelledVolume], plan: AugmentedCubes) -> int:
-    """Return how many graphs `augment_volumes` measures at most."""
-    return len(volumes) * (plan.varied + plan.magnified)
+        if self.forms < 1 or not self.weight > 0:
+            raise ValueError("forms must be at least 1, weight above 0")
 
 
 def augment_volumes(
@@ -72,46 +62,16 @@ def augment_volumes(
     source, found = VolumeSource(data), []
     make_folder(kept)
     for volume in volumes:
-        for form in _forms(plan):
-            path = kept / f"{volume.id}-{form.name}.npz"
-            graph = _graph(path, source, volume.id, form, seed=plan.seed)
+        for number in range(plan.forms):
+            path = kept / f"{volume.id}-{number}.npz"
+            graph = _graph(path, source, volume.id, number, seed=plan.seed)
             if graph is not None:
-                found.append(replace(_with_graph(volume, form, graph), stored=path))
+                found.append(_form_of(volume, number, graph, path, weight=plan.weight / plan.forms))
             progress.advance(1)
-    return [volume for volume in found if volume.cells]
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """One changed form of a cube, the same of every cube but for what is drawn."""
-
-    name: str
-    number: int
-    is_magnified: bool
-    share: float
-
-    def draw(
-        self, image: NDArray[np.uint8], labels: NDArray[np.uint16], random: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-        """Return the changed image and segmentation."""
-        if self.is_magnified:
-            image, labels = magnify(image, labels, random)
-            return (vary_image(image, random) if self.number % 2 else image), labels
-        if self.number % 4 == 2:
-            labels = close_gaps(labels, random)
-        elif self.number % 4 == 3:
-            labels = open_gaps(labels)
-        return vary_image(image, random), labels
-
-
-def _forms(plan: AugmentedCubes) -> Iterator[_Form]:
-    for number in range(plan.varied):
-        yield _Form(f"varied-{number}", number, is_magnified=False, share=plan.weight / plan.varied)
-    for number in range(plan.magnified):
-        yield _Form(f"magnified-{number}", number, is_magnified=True, share=plan.weight / plan.magnified)
-
-
-def _graph(path: Path, source: VolumeSource, volume: int, form: _Form, *, seed: int) -> SegmentGraph | None:
+def _graph(path: Path, source: VolumeSource, volume: int, number: int, *, seed: int) -> SegmentGraph | None:
     """Return the graph kept at `path`, else measure and keep it; None where the volume's raw files are gone."""
     with suppress(DamagedError):  # of an older form or cut short: it is measured again
         if is_there(path):
@@ -119,31 +79,30 @@ def _graph(path: Path, source: VolumeSource, volume: int, form: _Form, *, seed: 
     image, labels = source.image(volume), source.labels(volume)
     if image is None or labels is None:
         return None
-    random = np.random.default_rng([seed, volume, form.number, form.is_magnified])
-    graph = build_graph(*form.draw(image, labels, random))
+    random = np.random.default_rng([seed, volume, number])
+    if number % 4 == 2:
+        labels = close_gaps(labels, random)
+    elif number % 4 == 3:
+        labels = open_gaps(labels)
+    graph = build_graph(vary_image(image, random), labels)
     save_graph(path, graph)
     return graph
 
 
-def _with_graph(volume: LabelledVolume, form: _Form, graph: SegmentGraph) -> LabelledVolume:
-    """Return the cells of `volume` as they are found in another graph of it, in which segments may be missing."""
+def _form_of(volume: LabelledVolume, number: int, graph: SegmentGraph, path: Path, *, weight: float) -> LabelledVolume:
+    """Return the cells of `volume` as they are found in another graph of it, kept at `path`."""
     ids = volume.graph.ids
 
     def rows(of: NDArray[np.int64]) -> NDArray[np.int64]:
-        return graph.rows(ids[of])
+        return graph.rows(ids[of])  # a thin segment may be lost where gaps were opened
 
-    members = {cell: rows(of) for cell, of in volume.cells.items()}
-    seeds = {cell: tuple(seed for seed in map(rows, of) if len(seed)) for cell, of in volume.seeds.items()}
-    cells = {cell: of for cell, of in members.items() if len(of) >= LEAST_SEGMENTS and seeds.get(cell)}
-    form_of = replace(
+    return replace(
         volume,
-        name=f"{volume.dataset}/{form.name}/{volume.id}",
-        stored=graph,
-        cells=cells,
-        seeds={cell: seeds[cell] for cell in cells},
+        name=f"{volume.dataset}/form-{number}/{volume.id}",
+        stored=path,
+        cells={cell: rows(of) for cell, of in volume.cells.items()},
+        seeds={cell: tuple(seed for seed in map(rows, of) if len(seed)) for cell, of in volume.seeds.items()},
         withheld=rows(volume.withheld),
-        weight=volume.weight * form.share,
+        weight=volume.weight * weight,
         kind="augmented",
     )
-    lost = [of for cell, of in members.items() if cell not in cells]
-    return form_of.withholding(lost) if lost else form_of

@@ -17,7 +17,7 @@ from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.index.split import split_path
 from ewval.core.models.card import ModelCard
 from ewval.core.progress import SILENT, Progress
-from ewval.core.training.augmented import augment_volumes, count_augmented
+from ewval.core.training.augmented import augment_volumes
 from ewval.core.training.curve import Curve, count_curve_forests, learning_curve
 from ewval.core.training.init import Beginning, find_beginning
 from ewval.core.training.interrupt import StopRequest
@@ -290,7 +290,7 @@ def _read(request: GraphRunRequest, progress: Progress) -> list[LabelledVolume]:
         )
     augmented, generated = request.recipe.augmented, request.recipe.generated
     if augmented is not None:
-        progress.start(count_augmented(volumes, augmented), unit="forms of cubes")
+        progress.start(len(volumes) * augmented.forms, unit="forms of cubes")
         for number, (path, mine) in enumerate(zip(request.data, by_folder, strict=True)):
             kept = _augmented(request.run) / str(number)
             volumes += augment_volumes(DataFolder(path), mine, augmented, kept=kept, progress=progress)
