@@ -28,11 +28,12 @@ from scipy.stats import t
 from ewval.core.folder import DataFolder
 from ewval.core.forest.adapt import adapt_head
 from ewval.core.forest.fit import Start, fit_head
-from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled import LabelledVolume, validating
 from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.forest.learn import LearnConfig
 from ewval.core.forest.model import SegmentHead
 from ewval.core.graph.graph import SegmentGraph
+from ewval.core.training.augmented import AugmentedCubes, augment_volumes
 
 SIDES = ("train", "val", "test")
 ALL = 10**9
@@ -60,10 +61,14 @@ def main() -> None:
     parser.add_argument("--ask", choices=("cubes", "cells"), default="cells")
     parser.add_argument("--cells", type=lambda text: [int(n) for n in text.split(",")], default=[5, 10, 20, 40])
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument(
+        "--start-forms", type=int, default=0, help="changed forms of each cube that the start learns from"
+    )
+    parser.add_argument("--forms", type=int, default=0, help="the same of the target's cubes")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    start = the_start(chosen)
-    target = [volume for folder in chosen.target for volume in read_labelled(DataFolder(folder), sides=SIDES)]
+    start = the_start(chosen.others, chosen.also, out=chosen.out, forms=chosen.start_forms)
+    target = cubes(chosen.target, forms=chosen.forms, kept=chosen.out / "augmented")
     draw = by_cubes if chosen.ask == "cubes" else by_cells
     print(
         "| cells | start as it is | own alone | adapted | adapted - better of both |\n|---|---|---|---|---|", flush=True
@@ -79,10 +84,22 @@ def main() -> None:
         print(f"| {name} | {spread(before)} | {spread(own)} | {spread(adapted)} | {lead(ahead)} |", flush=True)
 
 
+def cubes(folders: Sequence[Path], *, forms: int, kept: Path) -> list[LabelledVolume]:
+    """Return the cubes of data folders, and changed forms of each."""
+    found = []
+    for folder in folders:
+        mine = read_labelled(DataFolder(folder), sides=SIDES)
+        found += mine
+        if forms:
+            found += augment_volumes(DataFolder(folder), mine, AugmentedCubes(forms), kept=kept / folder.name)
+    return found
+
+
 def by_cubes(target: Sequence[LabelledVolume], count: int, draw: int) -> Draw:
     """Draw cells of all cubes but one."""
-    left_out = target[draw % len(target)]
-    others = [volume for volume in target if volume is not left_out]
+    real = validating(target)
+    left_out = real[draw % len(real)]
+    others = [volume for volume in target if volume.id != left_out.id]
     mine = drawn({cell for volume in others for cell in volume.cells}, count, draw)
     return Draw([only(volume, mine) for volume in others], [only(left_out, left_out.cells.keys() - mine)])
 
@@ -93,19 +110,19 @@ def by_cells(target: Sequence[LabelledVolume], count: int, draw: int) -> Draw:
     aside = drawn(cells, round(HELD_OUT * len(cells)), 0)
     mine = drawn(cells - aside, count, draw)
     learned = [only(volume.without(aside & volume.cells.keys()), mine) for volume in target]
-    return Draw(learned, [only(volume, aside) for volume in target])
+    return Draw(learned, [only(volume, aside) for volume in validating(target)])
 
 
 def drawn(cells: Collection[int], count: int, draw: int) -> set[int]:
     return set(np.random.default_rng([count, draw]).permutation(sorted(cells))[:count].tolist())
 
 
-def the_start(chosen: argparse.Namespace) -> Start:
+def the_start(others: Sequence[Path], also: Sequence[Path], *, out: Path, forms: int = 0) -> Start:
     """Learn the start, once."""
-    path = chosen.out / "start.pickle"
+    path = out / "start.pickle"
     if not path.is_file():
-        volumes = [v for folder in chosen.others for v in read_labelled(DataFolder(folder), sides=SIDES)]
-        for folder in chosen.also:
+        volumes = cubes(others, forms=forms, kept=out / "augmented")
+        for folder in also:
             volumes += read_labelled(DataFolder(folder), weight=ALSO_WEIGHT, kind="generated")
         fitted = fit_head(volumes, share_out(volumes, parts=PARTS), config=CONFIG)
         path.write_bytes(pickle.dumps(Start(fitted.head, fitted.tuned.thresholds)))

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--orders", type=lambda text: text.split(","), default=list(ORDERS))
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    start = the_start(chosen)
+    start = the_start(chosen.others, chosen.also, out=chosen.out)
     target = [volume for folder in chosen.target for volume in read_labelled(DataFolder(folder), sides=SIDES)]
     tasks = list_tasks(target)
     ranks = {task.facts.task: rank(task, target, start.head) for task in tasks}
