@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bars import ConstantNetwork, CopyNetwork, LookingNetwork, RowNetwork, ask, looking_forest, tasks_of
+from counted import Counted
 from ewval.core.evaluation.answerers import ModelAnswerer
 from ewval.core.evaluation.guards import Probe, own_answer, shuffled_image, split_overlap, zeroed_context
 from ewval.core.evaluation.metrics import segment_metrics
@@ -91,23 +92,6 @@ def test_where_no_question_holds_context_nothing_is_asked_again_without_it(bar_f
         guard = zeroed_context(probe, answerer)
         assert (guard.state, guard.value) == ("pass", 1.0)
         assert answerer.asked == (len(probe.ids) if context else 0)
-
-
-class Counted:
-    """How many steps were announced, and how many came."""
-
-    def __init__(self) -> None:
-        self.total = self.done = 0
-
-    def start(self, total: int | None, *, unit: str = "") -> None:
-        self.total = total
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-
-    def expect(self, total: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 @pytest.mark.parametrize("context", [2, 0])

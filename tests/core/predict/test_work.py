@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from counted import Counted
 from ewval.core.errors import DamagedError, WriteError
 from ewval.core.folder import DataFolder
 from ewval.core.ledger.ledger import Ledger
@@ -117,23 +118,6 @@ def test_a_model_that_changes_meanwhile_is_refused(folder: DataFolder) -> None:
 def test_without_a_way_to_the_model_one_process_does_everything(folder: DataFolder) -> None:
     request = PredictRequest(folder, (1, 2, 3, 4), load_ensemble((None,)), workers=Workers(2))
     assert [result.task for result in PredictRun(request, fetch=nothing_to_fetch)] == [1, 2, 3, 4]
-
-
-class Counted:
-    """How far a run says it is, as it says so."""
-
-    def __init__(self) -> None:
-        self.done, self.total = 0, None
-
-    def start(self, total: int | None, *, unit: str = "") -> None:
-        self.total = total
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-
-    def expect(self, total: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 def test_progress_counts_what_is_done_though_it_waits_for_its_turn(folder: DataFolder) -> None:
