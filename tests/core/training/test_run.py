@@ -323,10 +323,11 @@ def test_changed_forms_of_cubes_teach_where_raw_files_are_there(
 
     monkeypatch.setattr(augmented, "VolumeSource", Raw)
     recipe = QUICK.model_copy(update={"augmented": AugmentedCubes(forms=2)})
-    summary = train(folder, tmp_path / "r", recipe=recipe)
+    summary, unchanged = train(folder, tmp_path / "r", recipe=recipe), train(folder, tmp_path / "plain").model
     card = forest(tmp_path / "r").card
     assert (summary.why, summary.cells, summary.volumes) == ("done", 15, 2)
-    assert {name.split("/")[1] for name in card.data} >= {"form-0", "form-1"}
-    assert card.volumes == [7, 8]
+    assert card.config["forms"] == 2
+    assert (len(card.data), card.volumes) == (2, [7, 8])
+    assert (tmp_path / "r" / "model.safetensors").read_bytes() != unchanged.read_bytes()
     assert len(forest(tmp_path / "r").head.familiarity.sketches) == 2
     assert not (tmp_path / "r" / "augmented").exists()

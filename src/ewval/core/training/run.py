@@ -221,11 +221,12 @@ class _Run:
             config={
                 **reads(),
                 "parts": self._parts,
+                "forms": sum(volume.kind == "augmented" for volume in self._volumes),
                 **asdict(self._config),
                 "settings": asdict(tuned.settings),
             },
             description=DESCRIPTION,
-            data={volume.name: f"{len(volume.cells)} cells" for volume in self._volumes},
+            data={v.name: f"{len(v.cells)} cells" for v in self._volumes if v.kind != "augmented"},
             training={
                 "version": __version__,
                 "init": self._beginning.name,
