@@ -331,3 +331,21 @@ def test_changed_forms_of_cubes_teach_where_raw_files_are_there(
     assert (tmp_path / "r" / "model.safetensors").read_bytes() != unchanged.read_bytes()
     assert len(forest(tmp_path / "r").head.familiarity.sketches) == 2
     assert not (tmp_path / "r" / "augmented").exists()
+
+
+def test_a_run_that_failed_while_forms_were_made_takes_no_other_recipe(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def recipe(seed: int) -> GraphRecipe:
+        return QUICK.model_copy(update={"augmented": AugmentedCubes(forms=1, seed=seed)})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "augment_volumes", full)
+        with pytest.raises(SettingError, match="No space left on device; the same command resumes"):
+            train(folder, tmp_path / "r", recipe=recipe(0))
+    with pytest.raises(UsageError, match="augmented"):
+        train(folder, tmp_path / "r", recipe=recipe(1))
+    assert train(folder, tmp_path / "r", recipe=recipe(0)).why == "done"

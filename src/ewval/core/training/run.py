@@ -1,5 +1,6 @@
 """One `ewval train --arch graph`: from data folders and a recipe to a run folder."""
 
+import itertools
 import shutil
 import time
 from collections.abc import Sequence
@@ -112,9 +113,10 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
         raise MissingError(f"run {folder.root}", hint="there is no run to resume here")
     if folder.model.is_file() and any(line["kind"] == "end" for line in read_metrics(folder.metrics)):
         return GraphRunSummary("nothing", folder.model, init=beginning.name)
-    volumes = _read(request, cubes)
+    own = _read(request, cubes)
     try:
-        write_config(folder, options)
+        write_config(folder, options)  # before anything is made in the folder: other options would reuse it
+        volumes = [*itertools.chain(*own), *_made(request, own, cubes)]
         with StopRequest() as stop:
             return _Run(request, folder, volumes, beginning, stop, forests, began).summary()
     except OSError as error:
@@ -269,33 +271,39 @@ def _options(request: GraphRunRequest, beginning: Beginning) -> dict[str, Any]:
     }
 
 
-def _read(request: GraphRunRequest, progress: Progress) -> list[LabelledVolume]:
-    """Return the cubes to learn from: own ones, further forms of them, and generated ones.
+def _read(request: GraphRunRequest, progress: Progress) -> list[list[LabelledVolume]]:
+    """Return the cubes of each data folder.
 
     Raises:
         MissingError: Too few of their cells have an answer.
     """
     most = request.recipe.bounds.volumes
-    by_folder = [
+    own = [
         read_labelled(
             DataFolder(path), sides=request.sides, fold=request.fold, most=most, seed=request.seed, progress=progress
         )
         for path in request.data
     ]
-    volumes = [volume for mine in by_folder for volume in mine]
-    cells = {cell for volume in volumes for cell in volume.cells}
+    cells = {cell for volume in itertools.chain(*own) for cell in volume.cells}
     if len(cells) < LEAST_CELLS:
         raise MissingError(
             f"cells to learn from (there are {len(cells)} with answers, at least {LEAST_CELLS} are needed)",
             hint="`ewval fetch` gets more, `ewval index` lists them",
         )
-    augmented, generated = request.recipe.augmented, request.recipe.generated
+    return own
+
+
+def _made(
+    request: GraphRunRequest, own: Sequence[Sequence[LabelledVolume]], progress: Progress
+) -> list[LabelledVolume]:
+    """Return what the recipe adds to the cubes that are there: further forms of them, and generated ones."""
+    augmented, generated, made = request.recipe.augmented, request.recipe.generated, list[LabelledVolume]()
     if augmented is not None:
-        progress.start(len(volumes) * augmented.forms, unit="forms of cubes")
-        for number, (path, mine) in enumerate(zip(request.data, by_folder, strict=True)):
+        progress.start(sum(map(len, own)) * augmented.forms, unit="forms of cubes")
+        for number, (path, cubes) in enumerate(zip(request.data, own, strict=True)):
             kept = _augmented(request.run) / str(number)
-            volumes += augment_volumes(DataFolder(path), mine, augmented, kept=kept, progress=progress)
-    return volumes if generated is None else volumes + _generated(request.run, generated, progress)
+            made += augment_volumes(DataFolder(path), cubes, augmented, kept=kept, progress=progress)
+    return made if generated is None else made + _generated(request.run, generated, progress)
 
 
 def _augmented(run: Path) -> Path:
