@@ -326,6 +326,7 @@ def test_changed_forms_of_cubes_teach_where_raw_files_are_there(
     summary, unchanged = train(folder, tmp_path / "r", recipe=recipe), train(folder, tmp_path / "plain").model
     card = forest(tmp_path / "r").card
     assert (summary.why, summary.cells, summary.volumes) == ("done", 15, 2)
+    assert summary.notes == ("no changed forms of 1 of 2 cubes: their raw files are not at hand",)
     assert card.config["forms"] == 2
     assert (len(card.data), card.volumes) == (2, [7, 8])
     assert (tmp_path / "r" / "model.safetensors").read_bytes() != unchanged.read_bytes()

@@ -3,8 +3,8 @@
 import itertools
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -118,7 +118,8 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
         write_config(folder, options)  # before anything is made in the folder: other options would reuse it
         volumes = [*itertools.chain(*own), *_made(request, own, cubes)]
         with StopRequest() as stop:
-            return _Run(request, folder, volumes, beginning, stop, forests, began).summary()
+            summary = _Run(request, folder, volumes, beginning, stop, forests, began).summary()
+            return replace(summary, notes=(*beginning.notes, *_notes(request.recipe, volumes)))
     except OSError as error:
         raise SettingError(
             f"{folder.root} cannot be written: {error.strerror or error}; the same command resumes", setting="run"
@@ -252,7 +253,6 @@ class _Run:
             kind=None if adapted is None else adapted.kind,
             curve=self._curve,
             seconds=time.monotonic() - self._began,
-            notes=self._beginning.notes,
         )
 
 
@@ -304,6 +304,13 @@ def _made(
             kept = _augmented(request.run) / str(number)
             made += augment_volumes(DataFolder(path), cubes, augmented, kept=kept, progress=progress)
     return made if generated is None else made + _generated(request.run, generated, progress)
+
+
+def _notes(recipe: GraphRecipe, volumes: Sequence[LabelledVolume]) -> Iterator[str]:
+    """Say of which cubes there should be changed forms, and are none."""
+    real, formed = ({v.id for v in volumes if v.kind == kind} for kind in ("real", "augmented"))
+    if recipe.augmented is not None and real - formed:
+        yield f"no changed forms of {len(real - formed)} of {len(real)} cubes: their raw files are not at hand"
 
 
 def _augmented(run: Path) -> Path:
