@@ -1,6 +1,8 @@
 # Everything a fresh machine needs is git, make and python3 >= 3.11.
 PYTHON ?= python3
 VENV := .venv
+# One process more than cores: some tests wait for a browser or for processes of their own.
+TESTERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
@@ -10,7 +12,7 @@ demo: $(VENV)/.ready
 	$(BIN)/ewval demo
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(BIN)/python -m pytest -q -n $(TESTERS) --dist worksteal
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check src tests benchmarks
