@@ -193,9 +193,6 @@ async def undo(page, strokes, answered):
     assert await answer(page) == answered
 
 
-TWO_FRAMES = "new Promise(then => requestAnimationFrame(() => requestAnimationFrame(then)))"
-
-
 async def find(page, name):
     """Return a place on a canvas and the segment there, not a given one, as the page says under the pointer."""
     x, y, width, height = await middle(page, name)
@@ -203,7 +200,9 @@ async def find(page, name):
         row, column = divmod(step * 397 % 900, 30)  # all over the canvas before it is searched closely
         place = x + width * 0.4 * (column / 15 - 1), y + height * 0.4 * (row / 15 - 1)
         await page.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
-        await page.run(TWO_FRAMES)  # moves are told once a frame
+        await page.run(
+            "new Promise(then => requestAnimationFrame(() => requestAnimationFrame(then)))"
+        )  # told once a frame
         said = await page.run("document.getElementById('under').textContent")
         if said and "seed" not in said:
             return place, said.split()[0]

@@ -7,7 +7,7 @@ import pytest
 
 from block_cube import block_cube
 from ewval.core.errors import DamagedError
-from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_graph
+from ewval.core.graph.graph import SegmentGraph, build_graph, find_graph, load_graph, save_graph
 from ewval.core.storage.arrays import write_arrays
 
 
@@ -137,3 +137,12 @@ def test_what_is_no_graph_is_damaged(tmp_path: Path, graph: SegmentGraph, monkey
     monkeypatch.undo()
     with pytest.raises(DamagedError, match="written by another version"):
         load_graph(path)
+
+
+def test_a_kept_graph_is_found_and_a_damaged_one_is_to_be_measured_again(tmp_path):
+    path, cube = tmp_path / "7.npz", block_cube(edge=24, cells=4, pieces=8)
+    assert find_graph(path) is None
+    save_graph(path, build_graph(cube["image"], cube["labels"]))
+    assert len(find_graph(path).ids)
+    path.write_bytes(path.read_bytes()[:100])
+    assert find_graph(path) is None

@@ -6,6 +6,7 @@ brightness of a data set, on ids, or on the order of two segments in a pair.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
 from ewval.core.errors import DamagedError, UnreadableError
+from ewval.core.folder import is_there
 from ewval.core.graph.contact_image import Brightness, image_evidence, smooth_image
 from ewval.core.graph.contact_shape import Depth, Place, depth_map, locate, shape_evidence
 from ewval.core.graph.contact_windows import WINDOWS, window_evidence
@@ -164,6 +166,18 @@ def load_graph(path: Path) -> SegmentGraph:
         return SegmentGraph(**found)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"graph {path}", f"not a segment graph: {error}") from error
+
+
+def find_graph(path: Path) -> SegmentGraph | None:
+    """Return the graph kept at `path`; None where there is none that can be used: it is to be measured.
+
+    Raises:
+        UnreadableError: It cannot be read.
+    """
+    if is_there(path):
+        with suppress(DamagedError):  # of an older form or cut short
+            return load_graph(path)
+    return None
 
 
 def has_graph(path: Path) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.constants import FACTOR, SEGMENT_ID_COUNT
-from ewval.core.errors import DamagedError, DataError, MissingError, WriteError
-from ewval.core.folder import DataFolder, is_there
-from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_graph
+from ewval.core.errors import DataError, MissingError, WriteError
+from ewval.core.folder import DataFolder
+from ewval.core.graph.graph import SegmentGraph, build_graph, find_graph, save_graph
 from ewval.core.segments.doubts import BLACK_VALUE
 from ewval.core.segments.verdicts import touching_pairs, unpack_pairs
 from ewval.core.storage.cache import BoundedCache
@@ -153,9 +153,8 @@ class VolumeSource:
         if not self._full_resolution:
             return None
         path, judged = self._folder.graph(volume), self._folder.judged(volume)
-        with suppress(DamagedError):  # of an older form or cut short: it is measured again
-            if is_there(path):
-                return GraphView(load_graph(path), "full", 1, judged)
+        if (found := find_graph(path)) is not None:
+            return GraphView(found, "full", 1, judged)
         image, labels = self.image(volume), self.labels(volume)
         if image is None or labels is None:
             return None

@@ -1,17 +1,15 @@
 """Labelled cubes under changed looks, to learn from beside the cubes themselves."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.errors import DamagedError
-from ewval.core.folder import DataFolder, is_there
+from ewval.core.folder import DataFolder
 from ewval.core.forest.labelled import LabelledVolume
-from ewval.core.graph.graph import SegmentGraph, build_graph, load_graph, save_graph
+from ewval.core.graph.graph import SegmentGraph, build_graph, find_graph, save_graph
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.views import VolumeSource
 from ewval.core.storage.files import make_folder
@@ -73,9 +71,8 @@ def augment_volumes(
 
 def _graph(path: Path, source: VolumeSource, volume: int, number: int, *, seed: int) -> SegmentGraph | None:
     """Return the graph kept at `path`, else measure and keep it; None where the volume's raw files are gone."""
-    with suppress(DamagedError):  # of an older form or cut short: it is measured again
-        if is_there(path):
-            return load_graph(path)
+    if (found := find_graph(path)) is not None:
+        return found
     image, labels = source.image(volume), source.labels(volume)
     if image is None or labels is None:
         return None
