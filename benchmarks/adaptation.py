@@ -158,7 +158,7 @@ def score(head: SegmentHead, asked: Sequence[LabelledVolume]) -> float:
                 for volume in asked
                 for cell in sorted(volume.cells)
                 for seed in volume.seeds[cell]
-                if len(wanted := np.setdiff1d(volume.cells[cell], seed))
+                if len(wanted := volume.to_add(cell, seed))
             ]
         )
     )

@@ -282,12 +282,11 @@ def _try_cell(
 ) -> list[Trial]:
     """Grow the cell's tasks, and from further seeds drawn as in training."""
     random = np.random.default_rng([seed, volume.id, cell % 2**32])
-    voxels, members = volume.graph.voxels.astype(np.float64), volume.cells[cell]
+    voxels = volume.graph.voxels.astype(np.float64)
     further = [draw_seed(volume, around, cell, random) for _ in range(drawn)]
     trials = []
-    for rows in [*volume.seeds.get(cell, ()), *[part for part in further if len(part) < len(members)]]:
+    for rows in [*volume.seeds.get(cell, ()), *[part for part in further if len(volume.to_add(cell, part))]]:
         target = np.zeros(len(voxels), dtype=bool)
-        target[members] = True
-        target[rows] = False
+        target[volume.to_add(cell, rows)] = True
         trials.append(Trial(volume.dataset, grow(around, rows, judge=forest), voxels, target))
     return trials

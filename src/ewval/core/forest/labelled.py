@@ -84,6 +84,27 @@ class LabelledVolume:
             owner[rows] = cell
         return owner
 
+    def to_add(self, cell: int, seed: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what of a cell there is to add to a seed: the rest of what hangs together with it.
+
+        A cell may lie in a cube in several pieces. No task asks for all of them, and nothing that joins one touching
+        segment after the other would find them.
+
+        Args:
+            cell: One of `cells`.
+            seed: Rows of the graph.
+
+        Returns:
+            Rows of the graph, ascending.
+        """
+        inside, members = (np.zeros(len(self.graph.ids), dtype=bool) for _ in range(2))
+        inside[seed], members[self.cells[cell]] = True, True
+        within = self.graph.pairs[members[self.graph.pairs].all(axis=1)]
+        while len(touched := within[inside[within].any(axis=1)]) and not inside[touched].all():
+            inside[touched] = True
+        inside[seed] = False
+        return np.flatnonzero(inside)
+
     def without(self, cells: Collection[int]) -> "LabelledVolume":
         """Return the volume without `cells`, their surroundings withheld: these cells are held out."""
         left = {cell: rows for cell, rows in self.cells.items() if cell not in cells}

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from ewval.core.constants import CUBE_EDGE
+from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT
+from ewval.core.graph.contacts import find_contacts, pad_labels
 
 Ids = NDArray[np.intp]
 Origin = tuple[int, int, int]
@@ -22,7 +25,8 @@ class SimVolume:
         origin: First voxel, in raw voxels of the world, z y x.
         labels: uint16 segments, 256^3, 0 at boundaries.
         owners: intp, neurite that most of each segment lies in; by segment id, 0 for id 0.
-        groups: intp, connected part of that neurite in this volume that the segment belongs to; by segment id.
+        groups: intp, which of that neurite's segments hang together in this volume, each touching the next: a number
+            from 1 for each such group; by segment id.
         sizes: intp, raw voxels; by segment id.
     """
 
@@ -75,11 +79,11 @@ def make_volume(
     parts, part_owner = _connected_parts(truth)
     step = labels.shape[0] // truth.shape[0]
     coarse = labels[::step, ::step, ::step]
-    groups = _majority(coarse, parts, count=int(labels.max()) + 1)
-    owners = part_owner[groups]
-    owners[0] = groups[0] = 0
+    part = _majority(coarse, parts, count=int(labels.max()) + 1)
+    owners = part_owner[part]
+    owners[0] = part[0] = 0
     sizes = np.bincount(labels.reshape(-1), minlength=len(owners))
-    return SimVolume(volume, channel, origin, labels, owners, groups, sizes)
+    return SimVolume(volume, channel, origin, labels, owners, _hanging_together(labels, part), sizes)
 
 
 def _connected_parts(truth: NDArray[np.int32]) -> tuple[NDArray[np.int32], Ids]:
@@ -104,3 +108,19 @@ def _majority(labels: NDArray[np.uint16], parts: NDArray[np.int32], *, count: in
     result = np.zeros(count, np.intp)
     result[pairs[order] // width] = pairs[order] % width
     return result
+
+
+def _hanging_together(labels: NDArray[np.uint16], part: Ids) -> Ids:
+    """Return a number from 1 for each group of segments of one part that touch, by segment id; 0 for those of none.
+
+    A neurite that is whole may lie in segments that do not touch, where what is between belongs to another: nobody
+    who joins segment to segment gets there.
+    """
+    ids = np.flatnonzero(np.bincount(labels.reshape(-1)) * (np.arange(int(labels.max()) + 1) > 0))
+    table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
+    table[ids] = np.arange(1, len(ids) + 1)
+    one, other = ids[find_contacts(pad_labels(labels, table), count=len(ids)).pairs].T
+    alike = part[one] == part[other]
+    edges = coo_array((alike[alike], (one[alike], other[alike])), shape=(len(part), len(part)))
+    _, group = connected_components(edges, directed=False)
+    return np.where(part > 0, group + 1, 0).astype(np.intp)
