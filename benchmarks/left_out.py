@@ -1,6 +1,6 @@
 """What forests of a recipe reach on cells and on whole tissues that were left out of them.
 
-    python benchmarks/left_out.py FOLDER SHARED [--recipe graph-packaged] [--generated FOLDER] [--aside]
+    python benchmarks/left_out.py FOLDER SHARED [--recipe graph-packaged] [--run RUN] [--aside]
 
 FOLDER holds the data folders fib25, gala and pinky, as `ewval fetch`, `pack` and `index` leave them; SHARED holds
 data/scored.json. At home each scored task is grown by forests that neither its cell nor what touches it taught, and
@@ -44,7 +44,7 @@ from ewval.core.training.augmented import augment_volumes
 from ewval.core.training.recipe import GraphRecipe
 
 SETS, SIDES = ("fib25", "gala", "pinky"), ("train", "val", "test")
-TISSUE = {"fib25": "fib25", "gala": "fib25", "pinky": "pinky", "generated": "generated"}
+TISSUE = {"fib25": "fib25", "gala": "fib25", "pinky": "pinky"}
 CUTS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 
 
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--recipe", default="graph-packaged")
-    parser.add_argument("--generated", type=Path, help="as a run of the recipe leaves it")
+    parser.add_argument("--run", type=Path, help="of the recipe: has its generated cubes")
     parser.add_argument("--aside", action="store_true", help="the kept quarter of the cells, and the others, apart")
     chosen = parser.parse_args()
     recipe = check_recipe(GraphRecipe, read_recipe(chosen.recipe), name=chosen.recipe)
@@ -240,9 +240,9 @@ def main() -> None:
     for name in SETS if recipe.augmented is not None else ():
         mine, kept = [v for v in volumes if v.dataset == name], chosen.folder / "augmented" / name
         volumes += augment_volumes(DataFolder(chosen.folder / name), mine, recipe.augmented, kept=kept)
-    if chosen.generated is not None:
-        weight = recipe.generated.weight if recipe.generated else 1.0
-        volumes += read_labelled(DataFolder(chosen.generated), weight=weight, kind="generated")
+    for look, plan in recipe.generated.items() if chosen.run is not None else ():
+        cubes = DataFolder(chosen.run / f"generated-{look}")
+        volumes += read_labelled(cubes, weight=plan.weight, kind="generated")
     parts = share_out(volumes, parts=recipe.parts, seed=0)
     fitted = fit_head(volumes, parts, config=replace(config, away=False), keep=keep)
     others = elsewhere(volumes, parts, config, keep)

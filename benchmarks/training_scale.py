@@ -58,7 +58,7 @@ def main() -> None:
     data = resample([DataFolder(path) for path in chosen.data], DataFolder(chosen.out / "data"), chosen.volumes)
     changes = {f"bounds.{k}": int(v) for k, _, v in (word.partition("=") for word in chosen.bounds.split(",") if word)}
     recipe = check_recipe(GraphRecipe, override(read_recipe(chosen.recipe), changes), name=chosen.recipe)
-    recipe = recipe.model_copy(update={"curve": False, "generated": None})
+    recipe = recipe.model_copy(update={"curve": False, "generated": {}})
     shutil.rmtree(chosen.out / "run", ignore_errors=True)
     cubes, forests = Clock(), Clock()
     began = time.process_time()

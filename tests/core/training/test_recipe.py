@@ -2,14 +2,16 @@
 
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 
-from ewval.core.recipe import check_recipe, read_recipe
+from ewval.core.errors import RecipeError
+from ewval.core.recipe import check_recipe, read_recipe, write_recipe
+from ewval.core.sim.lessons import LOOKS
 from ewval.core.training.augmented import AugmentedCubes
-from ewval.core.training.recipe import GeneratedCubes, GraphRecipe
+from ewval.core.training.recipe import GeneratedCubes, GraphRecipe, Look
 from ewval.nn.training.recipe import NetworkRecipe, Pretraining
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "recipes.md"
@@ -32,11 +34,24 @@ def test_generated_cubes_that_make_no_sense_are_refused() -> None:
         GeneratedCubes(weight=0)
 
 
+def test_generated_cubes_have_a_look_that_is_known() -> None:
+    assert set(get_args(Look)) == set(LOOKS)
+    with pytest.raises(RecipeError, match=r"generated\.green"):
+        check_recipe(GraphRecipe, {"generated": {"green": {"cubes": 3}}}, name="mine")
+
+
+def test_generated_cubes_are_written_and_read_by_their_look(tmp_path: Path) -> None:
+    recipe = GraphRecipe(generated={"any": GeneratedCubes(cubes=3), "retina": GeneratedCubes(weight=0.3)})
+    write_recipe(tmp_path / "recipe.toml", recipe)
+    assert check_recipe(GraphRecipe, read_recipe(str(tmp_path / "recipe.toml")), name="same") == recipe
+
+
 def keys(form: type[BaseModel], optional: dict[str, Any]) -> set[str]:
     found = set()
     for name, field in form.model_fields.items():
         table = optional.get(name) or (type(field.default) if is_dataclass(field.default) else None)
-        found |= {name} if table is None else {f"{name}.{part.name}" for part in fields(table)}
+        section = "generated.LOOK" if table is GeneratedCubes else name
+        found |= {name} if table is None else {f"{section}.{part.name}" for part in fields(table)}
     return found
 
 

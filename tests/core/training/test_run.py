@@ -22,6 +22,7 @@ from ewval.core.forest.tune import Trial
 from ewval.core.graph.graph import build_graph, save_graph
 from ewval.core.index.split import Split, write_split
 from ewval.core.models.registry import load_decider
+from ewval.core.progress import Progress
 from ewval.core.sim.lessons import LessonPlan
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
@@ -281,8 +282,8 @@ def test_generated_cubes_teach_but_choose_no_settings(
         grown.append(volume.dataset)
         return try_cell(volume, *arguments, **named)
 
-    def make(target: DataFolder, plan: LessonPlan) -> None:
-        assert (plan.cubes, plan.tasks, plan.seed, plan.raw) == (2, 3, 9, True)
+    def make(target: DataFolder, plan: LessonPlan, *, progress: Progress) -> None:
+        assert (plan.cubes, plan.tasks, plan.seed, plan.raw, plan.look) == (2, 3, 9, True, "retina")
         shutil.copytree(folder, target.root)
 
     try_cell: Any = fit_head._try_cell
@@ -290,10 +291,10 @@ def test_generated_cubes_teach_but_choose_no_settings(
     monkeypatch.setattr("ewval.core.sim.lessons.write_lessons", make)
     train(folder, tmp_path / "one")
     generated = GeneratedCubes(cubes=2, tasks=3, seed=9)
-    train(folder, tmp_path / "two", recipe=QUICK.model_copy(update={"generated": generated}))
+    train(folder, tmp_path / "two", recipe=QUICK.model_copy(update={"generated": {"retina": generated}}))
     assert set(grown) == {folder.name}
     one, two = forest(tmp_path / "one"), forest(tmp_path / "two")
-    assert any(name.startswith("generated/") for name in two.card.data)
+    assert any(name.startswith("generated-retina/") for name in two.card.data)
     assert one.card.cells == two.card.cells
     assert not np.array_equal(one.head.pairs.leaf, two.head.pairs.leaf)
 

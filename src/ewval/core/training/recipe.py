@@ -1,7 +1,10 @@
 """How forests over the segment graph are trained: the form of their recipes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from pydantic import Field
 
 from ewval.core.forest.boosting import BoostingConfig
 from ewval.core.forest.examples import Bounds
@@ -10,12 +13,14 @@ from ewval.core.forest.states import SamplingConfig
 from ewval.core.recipe import Recipe
 from ewval.core.training.augmented import AugmentedCubes
 
-__all__ = ["GeneratedCubes", "GraphRecipe"]
+__all__ = ["GeneratedCubes", "GraphRecipe", "Look"]
+
+Look = Literal["any", "retina"]
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCubes:
-    """Generated cubes that are learned from, too, and choose no settings.
+    """Generated cubes of one look that are learned from, too, and choose no settings.
 
     Args:
         cubes: How many.
@@ -46,7 +51,7 @@ class GraphRecipe(Recipe):
             may end in `*`.
         alike: Names of data folders that hold one tissue; each tissue is left out once, to learn what holds away.
         augmented: Changed forms of the cubes to learn from as well, or None.
-        generated: Generated cubes to learn from as well, or None.
+        generated: Generated cubes to learn from as well, by their look (`ewval.core.sim.lessons.LOOKS`).
         pairs: Trees that judge contacts.
         candidates: Trees that judge candidates.
         sampling: Of half-grown objects.
@@ -61,7 +66,7 @@ class GraphRecipe(Recipe):
     left_out: tuple[str, ...] = ()
     alike: tuple[tuple[str, ...], ...] = ()
     augmented: AugmentedCubes | None = None
-    generated: GeneratedCubes | None = None
+    generated: Mapping[Look, GeneratedCubes] = Field(default_factory=dict)
     pairs: BoostingConfig = PAIR_TREES
     candidates: BoostingConfig = CANDIDATE_TREES
     sampling: SamplingConfig = SamplingConfig()

@@ -297,13 +297,15 @@ def _made(
     request: GraphRunRequest, own: Sequence[Sequence[LabelledVolume]], progress: Progress
 ) -> list[LabelledVolume]:
     """Return what the recipe adds to the cubes that are there: further forms of them, and generated ones."""
-    augmented, generated, made = request.recipe.augmented, request.recipe.generated, list[LabelledVolume]()
+    augmented, made = request.recipe.augmented, list[LabelledVolume]()
     if augmented is not None:
         progress.start(sum(map(len, own)) * augmented.forms, unit="forms of cubes")
         for number, (path, cubes) in enumerate(zip(request.data, own, strict=True)):
             kept = _augmented(request.run) / str(number)
             made += augment_volumes(DataFolder(path), cubes, augmented, kept=kept, progress=progress)
-    return made if generated is None else made + _generated(request.run, generated, progress)
+    for look, generated in request.recipe.generated.items():
+        made += _generated(request.run, look, generated, progress)
+    return made
 
 
 def _notes(recipe: GraphRecipe, volumes: Sequence[LabelledVolume]) -> Iterator[str]:
@@ -318,11 +320,12 @@ def _augmented(run: Path) -> Path:
     return run / "augmented"
 
 
-def _generated(run: Path, plan: GeneratedCubes, progress: Progress) -> list[LabelledVolume]:
+def _generated(run: Path, look: str, plan: GeneratedCubes, progress: Progress) -> list[LabelledVolume]:
     """Return generated cubes, made in the run's folder where they are not there yet."""
     from ewval.core.sim.lessons import LessonPlan, write_lessons
 
-    folder = DataFolder(run / "generated")
+    folder = DataFolder(run / f"generated-{look}")
     if not folder.task_data.is_file():
-        write_lessons(folder, LessonPlan(cubes=plan.cubes, tasks=plan.tasks, seed=plan.seed, raw=True))
+        lessons = LessonPlan(cubes=plan.cubes, tasks=plan.tasks, seed=plan.seed, raw=True, look=look)
+        write_lessons(folder, lessons, progress=progress)
     return read_labelled(folder, weight=plan.weight, kind="generated", progress=progress)
