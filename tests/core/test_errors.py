@@ -21,7 +21,7 @@ def raised_texts(path: Path) -> Iterator[str]:
 
 
 def test_no_error_outside_the_command_line_names_an_option() -> None:
-    own_parsers = {"make_lessons.py", "train_head.py"}  # they are command lines themselves
+    own_parsers = {"make_lessons.py"}  # it is a command line itself
     paths = [path for room in ("core", "nn") for path in (SOURCE / room).rglob("*.py") if path.name not in own_parsers]
     assert {str(path): text for path in paths for text in raised_texts(path) if OPTION.search(text)} == {}
 

@@ -5,6 +5,8 @@ import pytest
 
 from ewval.core.errors import UsageError
 from ewval.core.folder import DataFolder
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.graph.graph import build_graph
 from ewval.core.index.split import read_split
 from ewval.core.sim.exercises import Exercise, draw_exercises
 from ewval.core.sim.lessons import LessonPlan, write_lessons
@@ -50,6 +52,14 @@ def test_an_answer_is_what_lies_mostly_in_the_neurite(cube: Cube, exercises: tup
     for exercise in exercises[:20]:
         inside = cube.truth[np.isin(cube.labels, exercise.answer)] == exercise.neurite
         assert inside.mean() > 0.6
+
+
+def test_an_answer_hangs_together_with_its_seed(cube: Cube, exercises: tuple[Exercise, ...]) -> None:
+    graph = build_graph(cube.image, cube.labels)
+    for exercise in exercises[:60]:
+        seed, answer = (graph.rows(np.array(ids)) for ids in (exercise.seed, exercise.answer))
+        to_add = LabelledVolume("lesson/1", graph, {1: answer}, {}).to_add(1, seed)
+        assert np.array_equal(to_add, np.setdiff1d(answer, seed))
 
 
 def test_the_same_generator_draws_the_same_tasks(cube: Cube, exercises: tuple[Exercise, ...]) -> None:

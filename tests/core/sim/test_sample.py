@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ewval.core.sim.sample import Cube, generate_cube
-from ewval.core.sim.tissue.style import Style, draw_style
+from ewval.core.sim.tissue.style import Style, draw_retina, draw_retina_like, draw_style
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,14 @@ def test_styles_vary() -> None:
     drawn = [draw_style(np.random.default_rng(seed)) for seed in range(20)]
     assert len(set(drawn)) == 20
     assert np.std([style.membrane for style in drawn]) > 10
+
+
+def test_styles_about_retina_vary_more_than_retina_on_either_side_of_it() -> None:
+    exact, about = (
+        [draw(np.random.default_rng(n)).membrane for n in range(20)] for draw in (draw_retina, draw_retina_like)
+    )
+    assert min(about) < min(exact)
+    assert max(about) > max(exact)
 
 
 @pytest.mark.parametrize("edge", [30, 65, 0])

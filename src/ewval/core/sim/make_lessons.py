@@ -1,7 +1,7 @@
 """Generate cubes to learn from: `python -m ewval.core.sim.make_lessons FOLDER --cubes 16 --tasks 12`.
 
-The folder is a data folder like any other: `ewval train --data FOLDER`, or with `--raw` the segment head's
-`python -m ewval.nn.train_head --also FOLDER`.
+The folder is a data folder like any other: `ewval train --data FOLDER`. Forests need `--raw`: they learn at full
+resolution.
 """
 
 import argparse
@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same folder")
     parser.add_argument("--magnify", type=int, default=1, help="1, 2 or 4: generate smaller and enlarge")
     parser.add_argument("--raw", action="store_true", help="write the volumes as downloaded, too")
-    parser.add_argument("--look", default="any", help="any: each cube its own; retina: like E2198")
+    parser.add_argument(
+        "--look", default="any", help="any: each cube its own; retina: as E2198; retina-like: around it"
+    )
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one for each core)")
     return parser
 

@@ -1,6 +1,6 @@
 """How a generated piece of tissue looks, and how it was cut into segments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -177,4 +177,44 @@ def draw_retina(rng: np.random.Generator) -> Style:
         boundary=2.2,
         from_image=True,
         lines=True,
+    )
+
+
+def draw_retina_like(rng: np.random.Generator) -> Style:
+    """Return a style about that of E2198 in which everything that counts varies widely.
+
+    The real volumes are not all as the slice and the tasks that `draw_retina` follows: what was learned from these
+    styles should hold on either side of it.
+    """
+    return replace(
+        draw_retina(rng),
+        calibre=float(rng.uniform(8, 14)),
+        calibre_spread=float(rng.uniform(0.3, 0.6)),
+        packing=float(rng.uniform(0.42, 0.58)),
+        branching=float(rng.uniform(0.006, 0.025)),
+        twigs=float(rng.uniform(0.0, 0.08)),
+        tortuosity=float(rng.uniform(0.1, 0.35)),
+        bundling=float(rng.uniform(0.0, 0.6)),
+        swelling=float(rng.uniform(0.15, 0.45)),
+        warp=float(rng.uniform(1.0, 3.5)),
+        cytoplasm_spread=float(rng.uniform(1, 8)),
+        dark_cells=float(rng.choice([0.0, 0.03])),
+        membrane=float(rng.uniform(45, 95)),
+        membrane_width=float(rng.uniform(0.8, 1.5)),
+        gaps=float(rng.uniform(0.0, 0.016)),
+        texture=float(rng.choice([0.0, 1.0]) * rng.uniform(0, 6)),
+        mitochondria=float(rng.choice([0.0, 0.2])),
+        vesicles=float(rng.choice([0.0, 0.2])),
+        noise=float(rng.uniform(6, 13)),
+        grain=float(rng.uniform(0.3, 0.55)),
+        jpeg=int(rng.choice([75, 90, 95])),
+        blur=float(rng.uniform(0.0, 0.8)),
+        drift=float(rng.uniform(0.0, 2.5)),
+        faults=float(rng.choice([0.0, 0.002, 0.01])),
+        spills=float(rng.choice([0.0, 4.0])),
+        squeeze=float(rng.uniform(1.0, 1.6)),
+        fragments=float(rng.uniform(0.02, 0.06)),
+        splitting=float(rng.uniform(0.0, 0.6)),
+        boundary=float(rng.uniform(1.9, 3.0)),
+        lines=bool(rng.random() < 0.7),
     )
