@@ -188,6 +188,9 @@ def test_it_is_the_mean_of_draws_with_generated_cubes_and_without(
     candidates = [said[f"{number}-candidates-0"] for number in range(4)]
     assert np.allclose(fitted.head.candidates.log_odds(numbers), np.mean(candidates, axis=0), atol=1e-5)
     assert [course.volumes for course in fitted.courses] == 2 * [{own.name}, {own.name, generated.name}]
+    known = fitted.head.familiarity
+    assert known is not None
+    assert known.of(own.graph.evidence) == 1.0 > known.of(generated.graph.evidence)  # nothing was chosen on it
 
 
 def test_another_draw_deals_the_same_parts_to_other_cells() -> None:

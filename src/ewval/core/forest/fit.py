@@ -132,8 +132,11 @@ def fit_head(
 
 
 def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Familiarity | None:
-    """Return what cubes look like that were learned from, now or by the start."""
-    seen = [volume for volume in volumes if volume.kind != "augmented"]  # changed, they would be of no tissue
+    """Return what the real cubes look like that were learned from, now or by the start.
+
+    No settings were chosen on cubes that were generated or changed, so what looks like these alone is not known.
+    """
+    seen = [volume for volume in volumes if volume.kind == "real"]
     some = seen[:: max(1, -(-len(seen) // MOST_CUBES))]
     own = Familiarity.learn((volume.graph.evidence for volume in some), count=len(some))
     before = None if start is None else start.head.familiarity
