@@ -242,9 +242,10 @@ def main() -> None:
         volumes += augment_volumes(DataFolder(chosen.folder / name), mine, recipe.augmented, kept=kept)
     for look, plan in recipe.generated.items() if chosen.run is not None else ():
         cubes = DataFolder(chosen.run / f"generated-{look}")
-        volumes += read_labelled(cubes, weight=plan.weight, kind="generated")
+        volumes += read_labelled(cubes, weight=plan.weight, kind="apart" if plan.apart else "generated")
     parts = share_out(volumes, parts=recipe.parts, seed=0)
     fitted = fit_head(volumes, parts, config=replace(config, away=False), keep=keep)
+    volumes = [volume for volume in volumes if volume.kind != "apart"]
     others = elsewhere(volumes, parts, config, keep)
     by_id = {name: {v.id: v for v in volumes if v.dataset == name and v.validates} for name in SETS}
     scored = json.loads((chosen.shared / "data" / "scored.json").read_text())["tasks"]

@@ -10,9 +10,11 @@ from typing import Literal
 
 import numpy as np
 
+from ewval.core.forest.familiarity import MOST_CUBES
 from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, try_forests
-from ewval.core.forest.labelled import LabelledVolume, cells_of
+from ewval.core.forest.labelled import LabelledVolume, cells_of, validating
 from ewval.core.forest.learn import Keep, LearnConfig, fit_anew
+from ewval.core.forest.model import SegmentHead
 from ewval.core.forest.tune import Trial, is_surely_better, score_of
 from ewval.core.progress import SILENT, Progress
 
@@ -64,7 +66,7 @@ def adapt_head(
     """
     if start is None:
         return Adapted(fit_head(volumes, parts, config=config, keep=keep, progress=progress), "own", {})
-    own = cells_of(volumes)
+    own, start = cells_of(volumes), replace(start, head=_settled(start.head, volumes))
     config, parts = _steadied(config, len(own)), _dealt(parts, own, seed=config.seed)
     blended = fit_head(volumes, parts, config=config, start=start, keep=keep, progress=progress)
     trials = _try(volumes, start, config=config)
@@ -93,7 +95,15 @@ def score_on(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnCo
 
 
 def _try(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnConfig) -> list[Trial]:
-    return try_forests(volumes, model.head.pairs, model.head.candidates, config=config)
+    head = _settled(model.head, volumes)
+    return try_forests(volumes, head.pairs, head.candidates, config=config)
+
+
+def _settled(head: SegmentHead, volumes: Sequence[LabelledVolume]) -> SegmentHead:
+    """Return the head as it is to be asked in tissue of one look, that of the real volumes."""
+    real = validating(volumes)
+    some = real[:: max(1, -(-len(real) // MOST_CUBES))]
+    return head.without_specialist(volume.graph.evidence for volume in some)
 
 
 def _steadied(config: LearnConfig, cells: int) -> LearnConfig:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ewval.core.errors import DamagedError
 from ewval.core.forest.candidates import CANDIDATE_NAMES
-from ewval.core.forest.model import SegmentHead
+from ewval.core.forest.model import SegmentHead, Specialist
 from ewval.core.graph.graph import GRAPH_FORM
 from ewval.core.graph.names import CONTACT_NAMES, SEGMENT_NAMES
 from ewval.core.models.card import ModelCard, decisive
@@ -132,13 +132,20 @@ def decider_from(card: ModelCard, arrays: Mapping[str, NDArray[Any]], *, device:
         if card.config.get(key) != names:
             raise DamagedError(what, f"it was learned from graphs of another form than this version measures ({key})")
     head = SegmentHead.from_arrays(arrays, what=what)
-    for forest, names in ((head.pairs, "contact_numbers"), (head.candidates, "candidate_numbers")):
+    for part in (head, head.specialist):
+        if part is not None:
+            _check_names(part, card, what=what)
+    return ForestDecider(card, head)
+
+
+def _check_names(part: SegmentHead | Specialist, card: ModelCard, *, what: str) -> None:
+    """Refuse forests that ask about more numbers than the card names."""
+    for forest, names in ((part.pairs, "contact_numbers"), (part.candidates, "candidate_numbers")):
         if forest.column.max(initial=-1) >= len(card.config[names]) or forest.column.min(initial=0) < 0:
             raise DamagedError(what, f"its trees ask about more {names.replace('_', ' ')} than its card names")
-    known = head.familiarity
+    known = part.familiarity
     if known is not None and len(known.spread) != len(card.config["contact_numbers"]):
         raise DamagedError(what, "it remembers other numbers of contacts than its card names")
-    return ForestDecider(card, head)
 
 
 def _check_numbers(arrays: Mapping[str, NDArray[Any]], *, what: str) -> None:

@@ -22,7 +22,7 @@ from ewval.core.forest.learn import (
     learn_candidates,
     learn_pairs,
 )
-from ewval.core.forest.model import HeadSettings, SegmentHead
+from ewval.core.forest.model import HeadSettings, SegmentHead, Specialist
 from ewval.core.forest.states import draw_seed
 from ewval.core.forest.tune import Trial, Tuned, tune, tune_away
 from ewval.core.progress import SILENT, Progress
@@ -94,6 +94,9 @@ def fit_head(
     that of the others, and far better on tissue unlike it (docs/results.md). Where there are several tissues, forests
     that were learned without one of them grow its tasks: by these the settings away from home are chosen.
 
+    Volumes that are apart teach a specialist beside all this, together with the others: so much of another look would
+    cost on the tissue that is there.
+
     Args:
         volumes: With known cells.
         parts: From each cell to learn from to its part, at least two; all other cells are held out.
@@ -112,7 +115,8 @@ def fit_head(
         raise ValueError("cells must be in at least two parts")
     held_out = [volume.cells.keys() - parts.keys() for volume in volumes]
     volumes = [v.without(cells) if cells else v for v, cells in zip(volumes, held_out, strict=True)]
-    courses = []
+    specialist = _specialist(volumes, parts, config=config, keep=keep, progress=progress)
+    volumes, courses = _common(volumes), []
     for number, taught in enumerate(_courses_of(volumes) * config.draws):
         dealt = _deal(parts, seed=number) if number else parts
         mine = {cell: dealt[cell] for volume in taught for cell in volume.cells}
@@ -126,7 +130,8 @@ def fit_head(
         merge_forests([course.candidates.forest for course in courses]),
         tuned.settings,
         away,
-        _familiarity(volumes, start),
+        _familiarity([volume for volume in volumes if volume.kind == "real"], start),
+        specialist,
     )
     return FittedHead(head, tuned, tuple(courses), tuple(trials))
 
@@ -136,17 +141,41 @@ def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Fami
 
     No settings were chosen on cubes that were generated or changed, so what looks like these alone is not known.
     """
-    seen = [volume for volume in volumes if volume.kind == "real"]
-    some = seen[:: max(1, -(-len(seen) // MOST_CUBES))]
-    own = Familiarity.learn((volume.graph.evidence for volume in some), count=len(some))
+    own = _look_of([volume for volume in volumes if volume.kind == "real"])
     before = None if start is None else start.head.familiarity
     return own if own is None or before is None else own.beside(before)
 
 
+def _look_of(volumes: Sequence[LabelledVolume]) -> Familiarity | None:
+    some = volumes[:: max(1, -(-len(volumes) // MOST_CUBES))]
+    return Familiarity.learn((volume.graph.evidence for volume in some), count=len(some))
+
+
+def _common(volumes: Sequence[LabelledVolume]) -> list[LabelledVolume]:
+    """Return what teaches the forests that are asked everywhere."""
+    return [volume for volume in volumes if volume.kind != "apart"]
+
+
+def _specialist(
+    volumes: Sequence[LabelledVolume], parts: Mapping[int, int], *, config: LearnConfig, keep: Keep, progress: Progress
+) -> Specialist | None:
+    """Return what volumes that are apart teach together with the others; None where there are none."""
+    known = _look_of([volume for volume in volumes if volume.kind == "apart"])
+    if known is None:
+        return None
+    mine = {cell: parts[cell] for volume in volumes for cell in volume.cells}
+    drawn, kept = replace(config, seed=config.seed * COURSES + COURSES - 1), named(keep, "specialist-")
+    pairs = learn_pairs(volumes, mine, config=drawn, keep=kept, progress=progress)
+    candidates = learn_candidates(volumes, pairs, config=drawn, by_part=False, keep=kept, progress=progress)
+    return Specialist(pairs.forest, candidates.forest, known)
+
+
 def count_forests(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig) -> int:
     """Return how many forests `fit_head` fits."""
-    at_home = len(_courses_of(volumes)) * config.draws * (2 * parts + config.rounds)
-    return at_home + len(_tissues(volumes, config)) * (parts + 1)
+    common = _common(volumes)
+    at_home = len(_courses_of(common)) * config.draws * (2 * parts + config.rounds)
+    specialist = parts + config.rounds if len(common) < len(volumes) else 0
+    return at_home + len(_tissues(common, config)) * (parts + 1) + specialist
 
 
 def _away(

@@ -13,7 +13,7 @@ from ewval.core.graph.graph import SegmentGraph, load_graph
 
 __all__ = ["LabelledVolume", "VolumeKind", "cells_of", "known_pairs", "surroundings_of", "validating"]
 
-VolumeKind = Literal["real", "augmented", "generated"]
+VolumeKind = Literal["real", "augmented", "generated", "apart"]
 
 UNKNOWN = -1
 GRAPHS_KEPT = 8
@@ -33,8 +33,9 @@ class LabelledVolume:
             to add.
         withheld: Segments (rows of the graph) that nothing is learned from, see `surroundings_of`.
         weight: Of its examples in learning.
-        kind: `real`, `augmented` (a real cube in another form) or `generated`. Settings are chosen on the cells of
-            real ones alone: what others would choose is good for them.
+        kind: `real`, `augmented` (a real cube in another form), `generated`, or `apart`: generated in a look that has
+            forests of its own. Settings are chosen on the cells of real ones alone: what others would choose is good
+            for them.
     """
 
     name: str

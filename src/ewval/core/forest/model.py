@@ -6,7 +6,7 @@ It works on numbers of segments and contacts alone, so it needs no accelerator a
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.errors import DamagedError
-from ewval.core.forest.boosting import Forest
+from ewval.core.forest.boosting import Forest, sum_forests
 from ewval.core.forest.calibration import BetaCalibration
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.familiarity import Familiarity
@@ -23,10 +23,14 @@ from ewval.core.forest.kept_odds import judged
 from ewval.core.graph.graph import SegmentGraph
 from ewval.core.storage.cache import BoundedCache
 
-__all__ = ["HeadAnswer", "HeadSettings", "SegmentHead"]
+__all__ = ["HeadAnswer", "HeadSettings", "SegmentHead", "Specialist"]
 
 GRAPHS_KEPT = 2
 """Cubes whose surroundings are kept, since tasks come ordered by volume."""
+SPECIALIST = "specialist"
+"""What the names of its arrays begin with."""
+LEAST_SHARE = 0.05
+"""A specialist with less of a say is not asked: that would take half as long again and change next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,31 @@ class HeadAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Specialist:
+    """Forests for cubes of one look, learned from generated ones.
+
+    Args:
+        pairs: As those of the head.
+        candidates: As those of the head.
+        familiarity: With cubes of that look: its share of the judgement.
+    """
+
+    pairs: Forest
+    candidates: Forest
+    familiarity: Familiarity
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the head knows of a cube: the judge is that of candidates. Of the graph, so that no other gets its id."""
+
+    graph: SegmentGraph
+    around: Surroundings
+    judge: Forest
+    familiarity: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentHead:
     """A trained head.
 
@@ -84,6 +113,7 @@ class SegmentHead:
         settings: From scores to an answer, in tissue like that of the cubes it learned from.
         away: The same in tissue unlike any of it; None where that was never tried.
         familiarity: Tells the one from the other; None where it cannot.
+        specialist: Shares the judgement in cubes of its look; None where there is none.
     """
 
     pairs: Forest
@@ -91,7 +121,8 @@ class SegmentHead:
     settings: HeadSettings = HeadSettings()
     away: HeadSettings | None = None
     familiarity: Familiarity | None = None
-    _kept: BoundedCache[int, tuple[SegmentGraph, Surroundings, float | None]] = field(
+    specialist: Specialist | None = None
+    _kept: BoundedCache[int, _Known] = field(
         default_factory=lambda: BoundedCache(GRAPHS_KEPT), repr=False, compare=False
     )
 
@@ -112,18 +143,19 @@ class SegmentHead:
             excluded_ids: Segments known not to belong to it: they never join, and the answer leaves them out.
         """
         seed = graph.rows(np.unique(np.fromiter(seed_ids, dtype=np.int64)))
-        _, around, familiarity = self._known(graph, kept)
+        known = self._known(graph, kept)
         if not len(seed):
-            return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0, familiarity)
-        settings = self.settings_at(familiarity)
+            return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0, known.familiarity)
+        settings = self.settings_at(known.familiarity)
         excluded = graph.rows(np.fromiter(excluded_ids, dtype=np.int64))
-        growth = grow(around, seed, judge=self.candidates, excluded=excluded)
+        growth = grow(known.around, seed, judge=known.judge, excluded=excluded)
         rows = np.concatenate([growth.rows, growth.refused])
         joined = len(growth.rows)
         probability = settings.calibration.probability(np.concatenate([growth.log_odds, growth.refused_log_odds]))
         voxels = graph.voxels[growth.rows].astype(np.float64)
         cut = best_cut(voxels, probability[:joined], nothing=settings.nothing)
-        return HeadAnswer(graph.ids[rows], probability, np.arange(len(rows)) < cut.count, cut.expected_f1, familiarity)
+        chosen = np.arange(len(rows)) < cut.count
+        return HeadAnswer(graph.ids[rows], probability, chosen, cut.expected_f1, known.familiarity)
 
     def settings_at(self, familiarity: float | None) -> HeadSettings:
         """Return the settings for a cube of this familiarity."""
@@ -133,26 +165,49 @@ class SegmentHead:
 
     def surroundings(self, graph: SegmentGraph, *, kept: Path | None = None) -> Surroundings:
         """Return `graph` with this head's judgement of its pairs; the latest few are kept."""
-        return self._known(graph, kept)[1]
+        return self._known(graph, kept).around
 
-    def _known(self, graph: SegmentGraph, kept: Path | None) -> tuple[SegmentGraph, Surroundings, float | None]:
-        # The graph is kept, too, so that no other one can get its id.
-        return self._kept.get(id(graph), lambda: (graph, *self._look(graph, kept)))
+    def without_specialist(self, cubes: Iterable[NDArray[np.float32]]) -> "SegmentHead":
+        """Return the head for cubes of one look, the specialist's share settled.
 
-    def _look(self, graph: SegmentGraph, kept: Path | None) -> tuple[Surroundings, float | None]:
-        around = survey(graph, judged(self.pairs, graph.evidence, kept=kept))
-        return around, None if self.familiarity is None else self.familiarity.of(graph.evidence)
+        Args:
+            cubes: Evidence of contacts of some of them: the share is the mean over these.
+        """
+        if self.specialist is None:
+            return self
+        shares = [self.specialist.familiarity.of(evidence) for evidence in cubes]
+        pairs, candidates = self._shared(float(np.mean(shares)) if shares else 0.0)
+        return replace(self, pairs=pairs, candidates=candidates, specialist=None)
+
+    def _known(self, graph: SegmentGraph, kept: Path | None) -> _Known:
+        return self._kept.get(id(graph), lambda: self._look(graph, kept))
+
+    def _look(self, graph: SegmentGraph, kept: Path | None) -> _Known:
+        evidence = graph.evidence
+        pairs, judge = self._shared(0.0 if self.specialist is None else self.specialist.familiarity.of(evidence))
+        familiarity = None if self.familiarity is None else self.familiarity.of(evidence)
+        return _Known(graph, survey(graph, judged(pairs, evidence, kept=kept)), judge, familiarity)
+
+    def _shared(self, share: float) -> tuple[Forest, Forest]:
+        """Return the forests of contacts and of candidates, with a specialist's share in them."""
+        if self.specialist is None or share < LEAST_SHARE:
+            return self.pairs, self.candidates
+        other, weights = self.specialist, (1 - share, share)
+        return (
+            sum_forests(self.pairs, other.pairs, weights=weights),
+            sum_forests(self.candidates, other.candidates, weights=weights),
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what it has learned, for a file."""
-        parts = {"pairs": self.pairs, "candidates": self.candidates}
+        parts = {"pairs": self.pairs, "candidates": self.candidates, "familiarity": self.familiarity}
+        if (other := self.specialist) is not None:
+            parts |= {f"{SPECIALIST}.{name}": getattr(other, name) for name in parts}
         found = {
             f"{name}.{key}": np.ascontiguousarray(value)
-            for name, forest in parts.items()
-            for key, value in forest.arrays().items()
+            for name, part in parts.items()
+            for key, value in ({} if part is None else part.arrays()).items()
         }
-        if self.familiarity is not None:
-            found |= {f"familiarity.{key}": value for key, value in self.familiarity.arrays().items()}
         if self.away is not None:
             found["away"] = _numbers(self.away)
         return found | {"settings": _numbers(self.settings)}
@@ -165,14 +220,24 @@ class SegmentHead:
             DamagedError: They are not those of a head; `what` names the file.
         """
         try:
-            forests = [Forest.from_arrays(_under(arrays, f"{name}.")) for name in ("pairs", "candidates")]
             settings = _settings(arrays["settings"])
             away = _settings(arrays["away"]) if "away" in arrays else None
+            specialist = _specialist(apart) if (apart := _under(arrays, f"{SPECIALIST}.")) else None
             known = _under(arrays, "familiarity.")
             familiarity = Familiarity.from_arrays(known) if "sketches" in known else None
+            pairs, candidates = _forests(arrays)
         except (KeyError, ValueError, IndexError) as error:
             raise DamagedError(what, f"its segment head is not whole: {error}") from error
-        return cls(forests[0], forests[1], settings, away, familiarity)
+        return cls(pairs, candidates, settings, away, familiarity, specialist)
+
+
+def _forests(arrays: Mapping[str, NDArray[Any]]) -> tuple[Forest, Forest]:
+    pairs, candidates = (Forest.from_arrays(_under(arrays, f"{name}.")) for name in ("pairs", "candidates"))
+    return pairs, candidates
+
+
+def _specialist(arrays: Mapping[str, NDArray[Any]]) -> Specialist:
+    return Specialist(*_forests(arrays), Familiarity.from_arrays(_under(arrays, "familiarity.")))
 
 
 def _numbers(settings: HeadSettings) -> NDArray[np.float32]:

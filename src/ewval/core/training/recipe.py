@@ -27,12 +27,14 @@ class GeneratedCubes:
         tasks: In each.
         seed: That they are drawn with.
         weight: Of their examples, beside those of real tissue.
+        apart: Whether they teach forests of their own, asked in cubes that look like them alone.
     """
 
     cubes: int = 16
     tasks: int = 12
     seed: int = 1
     weight: float = 0.05
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if self.cubes < 1 or self.tasks < 1 or not self.weight > 0:

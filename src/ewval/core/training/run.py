@@ -13,7 +13,7 @@ from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.forest.adapt import Adapted, adapt_head, count_adapting_forests
 from ewval.core.forest.decider import ARCH, reads, save_forest
-from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.labelled import LabelledVolume, VolumeKind
 from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.index.split import split_path
 from ewval.core.models.card import ModelCard
@@ -328,4 +328,5 @@ def _generated(run: Path, look: str, plan: GeneratedCubes, progress: Progress) -
     if not folder.task_data.is_file():
         lessons = LessonPlan(cubes=plan.cubes, tasks=plan.tasks, seed=plan.seed, raw=True, look=look)
         write_lessons(folder, lessons, progress=progress)
-    return read_labelled(folder, weight=plan.weight, kind="generated", progress=progress)
+    kind: VolumeKind = "apart" if plan.apart else "generated"
+    return read_labelled(folder, weight=plan.weight, kind=kind, progress=progress)
