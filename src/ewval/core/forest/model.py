@@ -123,7 +123,7 @@ class SegmentHead:
     familiarity: Familiarity | None = None
     specialist: Specialist | None = None
     _kept: BoundedCache[int, _Known] = field(
-        default_factory=lambda: BoundedCache(GRAPHS_KEPT), repr=False, compare=False
+        default_factory=lambda: BoundedCache(GRAPHS_KEPT), init=False, repr=False, compare=False
     )
 
     def score(
