@@ -98,7 +98,9 @@ class PairJudgement:
     without: Mapping[int, Forest]
     start: Forest | None = None
     blend: Blend | None = None
-    _kept: "OrderedDict[str, NDArray[np.float64]]" = field(default_factory=OrderedDict, repr=False, compare=False)
+    _kept: "OrderedDict[str, NDArray[np.float64]]" = field(
+        default_factory=OrderedDict, init=False, repr=False, compare=False
+    )
 
     def log_odds(self, volume: LabelledVolume) -> NDArray[np.float64]:
         """Return the log-odds of every pair of a volume, by forests that have not learned from it.

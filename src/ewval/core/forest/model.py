@@ -85,7 +85,7 @@ class Specialist:
     Args:
         pairs: As those of the head.
         candidates: As those of the head.
-        familiarity: With cubes of that look: its share of the judgement.
+        familiarity: With cubes of that look: its share of the judgement in what else is unfamiliar.
     """
 
     pairs: Forest
@@ -175,7 +175,7 @@ class SegmentHead:
         """
         if self.specialist is None:
             return self
-        shares = [self.specialist.familiarity.of(evidence) for evidence in cubes]
+        shares = [self._share(evidence) for evidence in cubes]
         pairs, candidates = self._shared(float(np.mean(shares)) if shares else 0.0)
         return replace(self, pairs=pairs, candidates=candidates, specialist=None)
 
@@ -183,10 +183,16 @@ class SegmentHead:
         return self._kept.get(id(graph), lambda: self._look(graph, kept))
 
     def _look(self, graph: SegmentGraph, kept: Path | None) -> _Known:
-        evidence = graph.evidence
-        pairs, judge = self._shared(0.0 if self.specialist is None else self.specialist.familiarity.of(evidence))
-        familiarity = None if self.familiarity is None else self.familiarity.of(evidence)
-        return _Known(graph, survey(graph, judged(pairs, evidence, kept=kept)), judge, familiarity)
+        pairs, judge = self._shared(self._share(graph.evidence))
+        familiarity = None if self.familiarity is None else self.familiarity.of(graph.evidence)
+        return _Known(graph, survey(graph, judged(pairs, graph.evidence, kept=kept)), judge, familiarity)
+
+    def _share(self, evidence: NDArray[np.float32]) -> float:
+        """Return the specialist's share in a cube: none in one that the head learned from."""
+        if self.specialist is None:
+            return 0.0
+        known = 0.0 if self.familiarity is None else self.familiarity.of(evidence)
+        return (1 - known) * self.specialist.familiarity.of(evidence)
 
     def _shared(self, share: float) -> tuple[Forest, Forest]:
         """Return the forests of contacts and of candidates, with a specialist's share in them."""
