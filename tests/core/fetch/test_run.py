@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from counted import Counted
 from ewval.core.errors import (
     ConsentError,
     DamagedError,
@@ -219,6 +220,14 @@ def test_files_that_were_deleted_are_fetched_again(wire: Path, served: WireServe
     fetch(ask(served, folder, tasks=[11]))
     assert paths(served) == ["/Volume-1000-1001/jpg/7.jpg"]
     assert_same_volume(wire, folder, 1001)
+
+
+def test_files_that_are_there_are_never_more_than_all(served: WireServer, folder: DataFolder) -> None:
+    fetch(ask(served, folder, tasks=[13]))
+    (folder.raw(1003) / "jpg" / "7.jpg").unlink()
+    files = Counted()
+    fetch(ask(served, folder, tasks=[13]), files=files)
+    assert (files.done, files.total, files.excess) == (VOLUME_FILES, VOLUME_FILES, 0)
 
 
 def test_a_file_that_was_deleted_of_a_packed_volume_is_fetched_again(served: WireServer, folder: DataFolder) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from block_cube import block_cube
+from counted import Counted
 from ewval.core.errors import DamagedError
 from ewval.core.forest import fit as fit_head_module
 from ewval.core.forest.boosting import BoostingConfig, Forest
@@ -31,26 +32,6 @@ SMALL = LearnConfig(
     rounds=1,
     draws=1,
 )
-
-
-class Count:
-    """A progress that counts."""
-
-    def __init__(self) -> None:
-        self.done = 0
-
-    def start(self, total: int | None, *, unit: str = "") -> None:
-        """Nothing to do."""
-
-    def advance(self, count: int = 1) -> None:
-        """Count."""
-        self.done += count
-
-    def expect(self, total: int) -> None:
-        """Nothing to do."""
-
-    def note(self, text: str) -> None:
-        """Nothing to do."""
 
 
 def labelled(seed: int) -> LabelledVolume:
@@ -242,7 +223,7 @@ def test_learning_again_gives_the_same_head_and_kept_forests_are_not_fitted_agai
         return kept[name]
 
     for _ in range(2):
-        count = Count()
+        count = Counted()
         again = fit_head(volumes, parts, config=SMALL, keep=keep, progress=count)
         assert again.tuned == fitted.tuned
         for name, tensor in fitted.head.arrays().items():

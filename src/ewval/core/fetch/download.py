@@ -100,12 +100,12 @@ class Downloader:
         """
         raw = self._folder.raw(volume)
         there = await self._run(self._decoder, _survey, raw)
-        self._progress.advance(len(there))
         exists = asyncio.Event()
         first = asyncio.create_task(self._file(raw, path, SEGMENTATION, there, seen=exists.set))
         try:
             await _either(exists.wait(), first)
             begun()
+            self._progress.advance(len(there))
             if is_needed is not None:
                 await self._decide(raw, path, there, segmentation=first, is_needed=is_needed)
             rest = iter([name for name in (METADATA, *TILES) if name not in there])
