@@ -29,18 +29,28 @@ from ewval.core.evaluation.review import found_first
 from ewval.core.folder import DataFolder
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
-from ewval.core.forest.familiarity import Familiarity
-from ewval.core.forest.fit import FittedHead, _familiarity, _tissues, fit_head, named, try_forests
+from ewval.core.forest.fit import (
+    FittedHead,
+    _common,
+    _familiarity,
+    _specialist,
+    _tissues,
+    fit_head,
+    named,
+    try_forests,
+)
 from ewval.core.forest.growth import Growth, best_cut, grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
 from ewval.core.forest.learn import LearnConfig, learn_candidates, learn_pairs
-from ewval.core.forest.model import HeadSettings
+from ewval.core.forest.model import HeadSettings, SegmentHead
 from ewval.core.forest.tune import Trial, tune, tune_away
+from ewval.core.progress import SILENT
 from ewval.core.recipe import check_recipe, read_recipe
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.tasks.table import TaskTable
 from ewval.core.training.augmented import augment_volumes
+from ewval.core.training.kept_forests import key_of
 from ewval.core.training.recipe import GraphRecipe
 
 SETS, SIDES = ("fib25", "gala", "pinky"), ("train", "val", "test")
@@ -60,11 +70,9 @@ class Grown:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Forests that know nothing of one tissue, how familiar its cubes are to them, and trials on it."""
+    """A head that knows nothing of one tissue, its specialist included, and trials on it."""
 
-    pairs: Forest
-    candidates: Forest
-    known: Familiarity
+    head: SegmentHead
     trials: list[Trial]
 
 
@@ -84,14 +92,17 @@ def keeper(folder: Path) -> Callable[[str, Callable[[], Forest]], Forest]:
 def elsewhere(volumes: Sequence[LabelledVolume], parts: dict, config: LearnConfig, keep: Callable) -> dict:
     """Return by tissue what was learned without it, in the same way as the recipe does."""
     once, found = replace(config, rounds=1), {}
-    for name, mine in sorted(_tissues(volumes, config).items()):
-        others = [volume for volume in volumes if volume not in mine]
-        dealt, here = {c: parts[c] for v in others for c in v.cells}, named(keep, f"without-{name}-")
+    for name, mine in sorted(_tissues(_common(volumes), config).items()):
+        rest, here = [volume for volume in volumes if volume not in mine], named(keep, f"without-{name}-")
+        others = _common(rest)
+        dealt = {c: parts[c] for v in others for c in v.cells}
         pairs = learn_pairs(others, dealt, config=once, keep=here)
         candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here)
-        known = _familiarity(others, None)
         trials = try_forests(mine, pairs.forest, candidates.forest, config=config)
-        found[name] = Elsewhere(pairs.forest, candidates.forest, known, trials)
+        specialist = _specialist(rest, parts, config=config, keep=here, progress=SILENT)
+        known = _familiarity(others, None)
+        head = SegmentHead(pairs.forest, candidates.forest, familiarity=known, specialist=specialist)
+        found[name] = Elsewhere(head, trials)
     return found
 
 
@@ -110,7 +121,7 @@ def grown_tasks(
         rows: Of scored.json.
         volumes: By id.
         look: From a volume to its surroundings and familiarity.
-        judge: From a cell to the forest of candidates.
+        judge: From a volume and a cell to the forest of candidates.
         rivals: What another system answered, by task.
     """
     table, cell_of, looks, found = TaskTable.load(folder), {row["task"]: row["cell"] for row in rows}, {}, []
@@ -121,7 +132,7 @@ def grown_tasks(
         around, familiarity = looks[volume.name]
         seed, target = volume.graph.rows(table.seed(row)), np.zeros(len(volume.graph.ids), bool)
         target[np.setdiff1d(volume.graph.rows(table.aggregate(row)), seed)] = True
-        growth = grow(around, seed, judge=judge(int(table.group[row])))
+        growth = grow(around, seed, judge=judge(volume, int(table.group[row])))
         trial = Trial(volume.dataset, growth, volume.graph.voxels.astype(float), target)
         task = int(table.ids[row])
         answer = None if rivals is None else np.setdiff1d(volume.graph.rows(np.array(rivals[task], int)), seed)
@@ -163,7 +174,7 @@ def at_home(fitted: FittedHead) -> tuple[Callable, Callable]:
     def look(volume: LabelledVolume) -> tuple[Surroundings, float]:
         return survey(volume.graph, fitted.log_odds(volume)), 1.0
 
-    def judge(cell: int) -> Forest:
+    def judge(_: LabelledVolume, cell: int) -> Forest:
         return merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in fitted.courses])
 
     return look, judge
@@ -173,10 +184,10 @@ def away_from(other: Elsewhere) -> tuple[Callable, Callable]:
     """Return how the tissue is looked at that was left out."""
 
     def look(volume: LabelledVolume) -> tuple[Surroundings, float]:
-        evidence = volume.graph.evidence
-        return survey(volume.graph, other.pairs.log_odds(evidence)), other.known.of(evidence)
+        known = other.head._known(volume.graph, None)
+        return known.around, known.familiarity
 
-    return look, lambda cell: other.candidates  # noqa: ARG005 - the same for every cell
+    return look, lambda volume, _: other.head._known(volume.graph, None).judge
 
 
 def line(label: str, tasks: list[Grown], settings_of: Callable[[Grown], HeadSettings]) -> str:
@@ -235,17 +246,19 @@ def main() -> None:
     parser.add_argument("--aside", action="store_true", help="the kept quarter of the cells, and the others, apart")
     chosen = parser.parse_args()
     recipe = check_recipe(GraphRecipe, read_recipe(chosen.recipe), name=chosen.recipe)
-    config, keep = recipe.learning(seed=0), keeper(chosen.folder / "forests")
+    config = recipe.learning(seed=0)
+    if recipe.generated and chosen.run is None:
+        parser.error(f"the recipe {chosen.recipe} learns from generated cubes: name its run (--run)")
     volumes = [v for name in SETS for v in read_labelled(DataFolder(chosen.folder / name), sides=SIDES)]
     for name in SETS if recipe.augmented is not None else ():
         mine, kept = [v for v in volumes if v.dataset == name], chosen.folder / "augmented" / name
         volumes += augment_volumes(DataFolder(chosen.folder / name), mine, recipe.augmented, kept=kept)
-    for look, plan in recipe.generated.items() if chosen.run is not None else ():
+    for look, plan in recipe.generated.items():
         cubes = DataFolder(chosen.run / f"generated-{look}")
         volumes += read_labelled(cubes, weight=plan.weight, kind="apart" if plan.apart else "generated")
     parts = share_out(volumes, parts=recipe.parts, seed=0)
+    keep = keeper(chosen.folder / "forests" / key_of(volumes, parts=recipe.parts, config=config, start=None))
     fitted = fit_head(volumes, parts, config=replace(config, away=False), keep=keep)
-    volumes = [volume for volume in volumes if volume.kind != "apart"]
     others = elsewhere(volumes, parts, config, keep)
     by_id = {name: {v.id: v for v in volumes if v.dataset == name and v.validates} for name in SETS}
     scored = json.loads((chosen.shared / "data" / "scored.json").read_text())["tasks"]
@@ -266,7 +279,7 @@ def main() -> None:
         folder, mine = DataFolder(chosen.folder / name), TISSUE[name]
         tasks = grown_tasks(folder, scored[name], by_id[name], *away_from(others[mine]))
         away = tune_away([trial for tissue, other in others.items() if tissue != mine for trial in other.trials])
-        theirs = tune([task.trial for other in SETS if TISSUE[other] != mine for task in home[other]]).settings
+        theirs = tune([trial for trial in fitted.trials if TISSUE[trial.dataset] != mine]).settings
         print(line(f"{name} away, settings of others at home", tasks, lambda task, s=theirs: s))  # noqa: ARG005
         print(line("- settings of tissues left out", tasks, lambda task, s=away: s))  # noqa: ARG005
         mean = lambda task, one=theirs, other=away: one.toward(other, task.familiarity)  # noqa: E731

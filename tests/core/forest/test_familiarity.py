@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ewval.core.forest.calibration import BetaCalibration
-from ewval.core.forest.familiarity import MOST_CUBES, Familiarity
+from ewval.core.forest.familiarity import MOST_CUBES, Familiarity, some_of
 from ewval.core.forest.model import HeadSettings
 
 
@@ -13,7 +13,7 @@ def contacts(seed: int, *, shift: float = 0.0, count: int = 400) -> NDArray[np.f
 
 
 def known(*cubes: NDArray[np.float32]) -> Familiarity:
-    found = Familiarity.learn(cubes, count=len(cubes))
+    found = Familiarity.learn(cubes)
     assert found is not None
     return found
 
@@ -39,11 +39,11 @@ def test_familiarity_depends_on_neither_unit_nor_order() -> None:
 
 def test_a_cube_without_contacts_is_not_strange() -> None:
     assert known(contacts(0)).of(np.zeros((0, 0), np.float32)) == 1.0
-    assert Familiarity.learn([np.zeros((0, 0), np.float32)], count=1) is None
+    assert Familiarity.learn([np.zeros((0, 0), np.float32)]) is None
 
 
 def test_of_many_cubes_some_are_remembered() -> None:
-    model = Familiarity.learn((contacts(i, count=50) for i in range(3 * MOST_CUBES)), count=3 * MOST_CUBES)
+    model = Familiarity.learn(contacts(i, count=50) for i in some_of(range(3 * MOST_CUBES - 1)))
     assert model is not None
     assert len(model.sketches) == MOST_CUBES
 

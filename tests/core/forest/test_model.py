@@ -110,6 +110,11 @@ def test_a_head_learns_what_holds_away_from_home_by_leaving_each_tissue_out(
     assert alike.away is None  # two tissues are too few
 
 
+def test_generated_cubes_of_any_look_are_one_tissue(volumes: list[LabelledVolume]) -> None:
+    one, two = (replace(volumes[1], name=f"look{n}/4", kind="generated") for n in (1, 2))
+    assert fit_head_module._tissues([replace(volumes[0], name="mine/3"), one, two], LearnConfig()) == {}
+
+
 def test_a_cube_it_has_not_seen_is_answered_well(fitted: FittedHead) -> None:
     fresh = labelled(7)
     scores = [volume_f1(fresh, fitted.head, cell) for cell, rows in fresh.cells.items() if len(rows) > 1]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from block_cube import block_cube
 from ewval.core.errors import DamagedError
@@ -58,6 +59,10 @@ def odds_by(forest: Forest, volume: LabelledVolume) -> list[float]:
     return survey(volume.graph, forest.log_odds(volume.graph.evidence)).odds.tolist()
 
 
+def share_in(head: SegmentHead, evidence: NDArray[np.float32]) -> float:
+    return head._familiar(evidence)[1]
+
+
 def test_the_other_forests_are_those_that_would_be_learned_without_it(head: SegmentHead) -> None:
     alone = fit_head([HOME], {cell: PARTS[cell] for cell in HOME.cells}, config=SMALL).head
     assert alone.specialist is None
@@ -76,8 +81,8 @@ def test_its_forests_are_counted(head: SegmentHead) -> None:
 def test_it_answers_for_cubes_of_its_look_and_for_no_other(head: SegmentHead) -> None:
     specialist = head.specialist
     assert specialist is not None
-    assert head._share(LOOK.graph.evidence) > 0.999
-    assert head._share(HOME.graph.evidence) == 0.0
+    assert share_in(head, LOOK.graph.evidence) > 0.999
+    assert share_in(head, HOME.graph.evidence) == 0.0
     assert odds(head, LOOK) == pytest.approx(odds_by(specialist.pairs, LOOK), abs=0.01)
     assert odds(head, HOME) == odds_by(head.pairs, HOME)
 
@@ -92,7 +97,7 @@ def test_in_a_cube_between_both_it_has_a_share(head: SegmentHead) -> None:
     known = head.familiarity
     assert known is not None
     look = replace(head.specialist, familiarity=known)  # as familiar with what is at home as the head
-    share = replace(head, specialist=look)._share(between.evidence)
+    share = share_in(replace(head, specialist=look), between.evidence)
     assert share == pytest.approx((1 - known.of(between.evidence)) * known.of(between.evidence))
     assert 0 < share < 0.5
 
@@ -110,7 +115,7 @@ def test_candidates_are_shared_like_contacts(head: SegmentHead) -> None:
 
 def test_for_one_tissue_its_share_can_be_settled(head: SegmentHead) -> None:
     settled = head.without_specialist([HOME.graph.evidence, LOOK.graph.evidence])
-    share = head._share(LOOK.graph.evidence) / 2  # none at home
+    share = share_in(head, LOOK.graph.evidence) / 2  # none at home
     assert settled.specialist is None
     rows = HOME.graph.evidence
     mixed = (1 - share) * head.pairs.log_odds(rows) + share * head.specialist.pairs.log_odds(rows)

@@ -40,8 +40,13 @@ def test_generated_cubes_have_a_look_that_is_known() -> None:
         check_recipe(GraphRecipe, {"generated": {"green": {"cubes": 3}}}, name="mine")
 
 
+def test_generated_cubes_of_two_looks_share_no_seed() -> None:
+    with pytest.raises(RecipeError, match="generated cubes of different looks need different seeds"):
+        check_recipe(GraphRecipe, {"generated": {"any": {"cubes": 3}, "retina": {"cubes": 3}}}, name="mine")
+
+
 def test_generated_cubes_are_written_and_read_by_their_look(tmp_path: Path) -> None:
-    recipe = GraphRecipe(generated={"any": GeneratedCubes(cubes=3), "retina": GeneratedCubes(weight=0.3)})
+    recipe = GraphRecipe(generated={"any": GeneratedCubes(cubes=3), "retina": GeneratedCubes(weight=0.3, seed=2)})
     write_recipe(tmp_path / "recipe.toml", recipe)
     assert check_recipe(GraphRecipe, read_recipe(str(tmp_path / "recipe.toml")), name="same") == recipe
 

@@ -285,6 +285,9 @@ def test_generated_cubes_teach_but_choose_no_settings(
     def make(target: DataFolder, plan: LessonPlan, *, progress: Progress) -> None:
         assert (plan.cubes, plan.tasks, plan.seed, plan.raw, plan.look) == (2, 3, 9, True, "retina")
         shutil.copytree(folder, target.root)
+        for graph in (folder / "graphs").glob("*.npz"):
+            target.raw(int(graph.stem)).mkdir(parents=True)
+            (target.raw(int(graph.stem)) / "metadata.json").touch()
 
     try_cell: Any = fit_head._try_cell
     monkeypatch.setattr(fit_head, "_try_cell", note)
@@ -295,6 +298,7 @@ def test_generated_cubes_teach_but_choose_no_settings(
     assert set(grown) == {folder.name}
     one, two = forest(tmp_path / "one"), forest(tmp_path / "two")
     assert any(name.startswith("generated-retina/") for name in two.card.data)
+    assert not list((tmp_path / "two" / "generated-retina" / "raw").iterdir())  # the graphs are enough
     assert one.card.cells == two.card.cells
     assert not np.array_equal(one.head.pairs.leaf, two.head.pairs.leaf)
 

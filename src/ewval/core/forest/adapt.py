@@ -10,15 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from ewval.core.forest.familiarity import MOST_CUBES
+from ewval.core.forest.familiarity import some_of
 from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, try_forests
 from ewval.core.forest.labelled import LabelledVolume, cells_of, validating
 from ewval.core.forest.learn import Keep, LearnConfig, fit_anew
-from ewval.core.forest.model import SegmentHead
 from ewval.core.forest.tune import Trial, is_surely_better, score_of
 from ewval.core.progress import SILENT, Progress
 
-__all__ = ["Adapted", "adapt_head", "count_adapting_forests", "score_on"]
+__all__ = ["Adapted", "adapt_head", "count_adapting_forests", "score_on", "settled"]
 
 Kind = Literal["blended", "own", "start"]
 FEW_CELLS, DRAWS_OF_FEW, PARTS_OF_FEW = 60, 3, 10
@@ -66,7 +65,7 @@ def adapt_head(
     """
     if start is None:
         return Adapted(fit_head(volumes, parts, config=config, keep=keep, progress=progress), "own", {})
-    own, start = cells_of(volumes), replace(start, head=_settled(start.head, volumes))
+    own, start = cells_of(volumes), settled(start, volumes)
     config, parts = _steadied(config, len(own)), _dealt(parts, own, seed=config.seed)
     blended = fit_head(volumes, parts, config=config, start=start, keep=keep, progress=progress)
     trials = _try(volumes, start, config=config)
@@ -77,6 +76,12 @@ def adapt_head(
     head = replace(start.head, familiarity=blended.head.familiarity)
     tuned = replace(blended.tuned, settings=head.settings, thresholds=start.thresholds, score=as_it_is)
     return Adapted(FittedHead(head, tuned, ()), "start", scores)
+
+
+def settled(model: Start, volumes: Sequence[LabelledVolume]) -> Start:
+    """Return the model as it is to be asked in tissue of one look, that of the real ones among `volumes`."""
+    some = some_of(validating(volumes))
+    return replace(model, head=model.head.without_specialist(volume.graph.evidence for volume in some))
 
 
 def count_adapting_forests(
@@ -95,15 +100,8 @@ def score_on(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnCo
 
 
 def _try(volumes: Sequence[LabelledVolume], model: Start, *, config: LearnConfig) -> list[Trial]:
-    head = _settled(model.head, volumes)
+    head = settled(model, volumes).head
     return try_forests(volumes, head.pairs, head.candidates, config=config)
-
-
-def _settled(head: SegmentHead, volumes: Sequence[LabelledVolume]) -> SegmentHead:
-    """Return the head as it is to be asked in tissue of one look, that of the real volumes."""
-    real = validating(volumes)
-    some = real[:: max(1, -(-len(real) // MOST_CUBES))]
-    return head.without_specialist(volume.graph.evidence for volume in some)
 
 
 def _steadied(config: LearnConfig, cells: int) -> LearnConfig:

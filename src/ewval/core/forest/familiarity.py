@@ -1,13 +1,13 @@
 """How far the contacts of a cube lie from those that a model learned from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_CUBES", "Familiarity"]
+__all__ = ["Familiarity", "sketch_of", "some_of"]
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Quantiles by which the contacts of a cube are described, number by number."""
@@ -21,6 +21,13 @@ HALF = 0.25
 to .35 apart, those of different tissues .33 to .88."""
 MOST_CUBES = 64
 """Cubes that are remembered, 3 kB each."""
+
+Cube = TypeVar("Cube")
+
+
+def some_of(cubes: Sequence[Cube]) -> Sequence[Cube]:
+    """Return those of many cubes, evenly spread, that stand for all."""
+    return cubes[:: max(1, -(-len(cubes) // MOST_CUBES))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +48,26 @@ class Familiarity:
         Args:
             evidence: float32[m, e], of `SegmentGraph`. Without contacts nothing is strange.
         """
-        if not len(evidence):
-            return 1.0
-        return float(2.0 ** -((self.distance(evidence) / HALF) ** 2))
+        return self.of_sketch(sketch_of(evidence)) if len(evidence) else 1.0
 
-    def distance(self, evidence: NDArray[np.float32]) -> float:
+    def of_sketch(self, sketch: NDArray[np.float64]) -> float:
+        """Return the familiarity of a cube that was sketched."""
+        return float(2.0 ** -((self.distance(sketch) / HALF) ** 2))
+
+    def distance(self, sketch: NDArray[np.float64]) -> float:
         """Return the mean difference of quantiles to the nearest cube that was learned from, in spreads."""
-        away = np.abs(_quantiles(evidence, LEVELS) - self.sketches) / self.spread
+        away = np.abs(sketch - self.sketches) / self.spread
         return float(np.minimum(away, FARTHEST).mean(axis=(1, 2)).min())
 
     @classmethod
-    def learn(cls, cubes: Iterable[NDArray[np.float32]], *, count: int) -> "Familiarity | None":
-        """Return what `count` cubes look like, by the evidence of their contacts; of many cubes some are remembered.
-
-        None where no cube has contacts.
-        """
-        step = max(1, -(-count // MOST_CUBES))
-        some = [evidence for place, evidence in enumerate(cubes) if place % step == 0 and len(evidence)]
+    def learn(cls, cubes: Iterable[NDArray[np.float32]]) -> "Familiarity | None":
+        """Return what cubes look like, by the evidence of their contacts; None where none has any."""
+        some = [evidence for evidence in cubes if len(evidence)]
         if not some:
             return None
         inner = np.stack([np.subtract(*_quantiles(evidence, INNER)[::-1]) for evidence in some])
         spread = np.maximum(np.median(inner, axis=0) / 2, LEAST_SPREAD)
-        sketches = np.stack([_quantiles(evidence, LEVELS) for evidence in some])
+        sketches = np.stack([sketch_of(evidence) for evidence in some])
         return cls(sketches.astype(np.float32), spread.astype(np.float32))
 
     def beside(self, other: "Familiarity") -> "Familiarity":
@@ -85,6 +90,11 @@ class Familiarity:
         if sketches.ndim != 3 or sketches.shape[1:] != (len(LEVELS), len(spread)) or not (spread > 0).all():
             raise ValueError("sketches of cubes and the spread of their numbers do not fit together")
         return cls(sketches, spread)
+
+
+def sketch_of(evidence: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return float64[levels, e], the quantiles by which a cube with contacts is told: sorting takes time, so once."""
+    return _quantiles(evidence, LEVELS)
 
 
 def _quantiles(evidence: NDArray[np.float32], levels: tuple[float, ...]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.examples import draw_cells
-from ewval.core.forest.familiarity import MOST_CUBES, Familiarity
+from ewval.core.forest.familiarity import Familiarity, some_of
 from ewval.core.forest.growth import grow
 from ewval.core.forest.labelled import LabelledVolume, validating
 from ewval.core.forest.learn import (
@@ -130,7 +130,7 @@ def fit_head(
         merge_forests([course.candidates.forest for course in courses]),
         tuned.settings,
         away,
-        _familiarity([volume for volume in volumes if volume.kind == "real"], start),
+        _familiarity(volumes, start),
         specialist,
     )
     return FittedHead(head, tuned, tuple(courses), tuple(trials))
@@ -147,8 +147,7 @@ def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Fami
 
 
 def _look_of(volumes: Sequence[LabelledVolume]) -> Familiarity | None:
-    some = volumes[:: max(1, -(-len(volumes) // MOST_CUBES))]
-    return Familiarity.learn((volume.graph.evidence for volume in some), count=len(some))
+    return Familiarity.learn(volume.graph.evidence for volume in some_of(volumes))
 
 
 def _common(volumes: Sequence[LabelledVolume]) -> list[LabelledVolume]:
@@ -197,12 +196,16 @@ def _away(
 
 
 def _tissues(volumes: Sequence[LabelledVolume], config: LearnConfig) -> dict[str, list[LabelledVolume]]:
-    """Return the tissues that are left out in turn; none if there are too few, and none that choose no settings."""
+    """Return the tissues that are left out in turn; none if there are too few, and none that choose no settings.
+
+    Generated cubes are one kind of tissue, whatever their looks.
+    """
     tissue = {name: names[0] for names in config.alike for name in names}
     found: dict[str, list[LabelledVolume]] = {}
     for volume in volumes:
         if volume.cells:
-            found.setdefault(tissue.get(volume.dataset, volume.dataset), []).append(volume)
+            own = "generated" if volume.kind == "generated" else tissue.get(volume.dataset, volume.dataset)
+            found.setdefault(own, []).append(volume)
     if not config.away or len(found) < LEAST_TISSUES:
         return {}
     return {name: mine for name, mine in found.items() if any(volume.validates for volume in mine)}
@@ -315,10 +318,13 @@ def _try_cell(
     """Grow the cell's tasks, and from further seeds drawn as in training."""
     random = np.random.default_rng([seed, volume.id, cell % 2**32])
     voxels = volume.graph.voxels.astype(np.float64)
-    further = [draw_seed(volume, around, cell, random) for _ in range(drawn)]
+    given, further = volume.seeds.get(cell, ()), [draw_seed(volume, around, cell, random) for _ in range(drawn)]
     trials = []
-    for rows in [*volume.seeds.get(cell, ()), *[part for part in further if len(volume.to_add(cell, part))]]:
+    for number, rows in enumerate([*given, *further]):
+        to_add = volume.to_add(cell, rows)
+        if number >= len(given) and not len(to_add):
+            continue
         target = np.zeros(len(voxels), dtype=bool)
-        target[volume.to_add(cell, rows)] = True
+        target[to_add] = True
         trials.append(Trial(volume.dataset, grow(around, rows, judge=forest), voxels, target))
     return trials

@@ -29,8 +29,8 @@ class LabelledVolume:
         name: To tell cubes and data sets apart; what stands before `/` is the data set.
         stored: Its segments and contacts, or the file that holds them: thousands of cubes do not fit into memory.
         cells: From each cell to its segments (rows of the graph), all of them.
-        seeds: From each cell to the seeds that its tasks start from; a seed that is all of the cell is one with nothing
-            to add.
+        seeds: From each cell to the seeds that its tasks start from; a seed that is all of its piece of the cell is
+            one with nothing to add.
         withheld: Segments (rows of the graph) that nothing is learned from, see `surroundings_of`.
         weight: Of its examples in learning.
         kind: `real`, `augmented` (a real cube in another form), `generated`, or `apart`: generated in a look that has

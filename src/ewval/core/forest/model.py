@@ -17,7 +17,7 @@ from ewval.core.errors import DamagedError
 from ewval.core.forest.boosting import Forest, sum_forests
 from ewval.core.forest.calibration import BetaCalibration
 from ewval.core.forest.candidates import Surroundings, survey
-from ewval.core.forest.familiarity import Familiarity
+from ewval.core.forest.familiarity import Familiarity, sketch_of
 from ewval.core.forest.growth import best_cut, grow
 from ewval.core.forest.kept_odds import judged
 from ewval.core.graph.graph import SegmentGraph
@@ -95,7 +95,7 @@ class Specialist:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the head knows of a cube: the judge is that of candidates. Of the graph, so that no other gets its id."""
+    """What the head knows of a cube; `judge` is that of candidates. The graph is held so that its id is not reused."""
 
     graph: SegmentGraph
     around: Surroundings
@@ -175,7 +175,7 @@ class SegmentHead:
         """
         if self.specialist is None:
             return self
-        shares = [self._share(evidence) for evidence in cubes]
+        shares = [self._familiar(evidence)[1] for evidence in cubes]
         pairs, candidates = self._shared(float(np.mean(shares)) if shares else 0.0)
         return replace(self, pairs=pairs, candidates=candidates, specialist=None)
 
@@ -183,16 +183,20 @@ class SegmentHead:
         return self._kept.get(id(graph), lambda: self._look(graph, kept))
 
     def _look(self, graph: SegmentGraph, kept: Path | None) -> _Known:
-        pairs, judge = self._shared(self._share(graph.evidence))
-        familiarity = None if self.familiarity is None else self.familiarity.of(graph.evidence)
+        familiarity, share = self._familiar(graph.evidence)
+        pairs, judge = self._shared(share)
         return _Known(graph, survey(graph, judged(pairs, graph.evidence, kept=kept)), judge, familiarity)
 
-    def _share(self, evidence: NDArray[np.float32]) -> float:
-        """Return the specialist's share in a cube: none in one that the head learned from."""
-        if self.specialist is None:
-            return 0.0
-        known = 0.0 if self.familiarity is None else self.familiarity.of(evidence)
-        return (1 - known) * self.specialist.familiarity.of(evidence)
+    def _familiar(self, evidence: NDArray[np.float32]) -> tuple[float | None, float]:
+        """Return the familiarity of a cube, and the specialist's share in it: none in one that was learned from."""
+        if not len(evidence):
+            return None if self.familiarity is None else 1.0, 0.0
+        sketch = sketch_of(evidence)
+        known = None if self.familiarity is None else self.familiarity.of_sketch(sketch)
+        foreign = 1.0 if known is None else 1 - known
+        if self.specialist is None or foreign < LEAST_SHARE:
+            return known, 0.0
+        return known, foreign * self.specialist.familiarity.of_sketch(sketch)
 
     def _shared(self, share: float) -> tuple[Forest, Forest]:
         """Return the forests of contacts and of candidates, with a specialist's share in them."""

@@ -112,7 +112,7 @@ def _root(
 
 
 def _answer(volume: SimVolume, neurite: int, seed: Sequence[int]) -> tuple[int, ...]:
-    """Return the segments of the connected parts that the seed lies in."""
+    """Return the segments that hang together with the seed."""
     parts = np.unique(volume.groups[list(seed)])
     found = np.flatnonzero(np.isin(volume.groups, parts) & (volume.owners == neurite))
     return tuple(sorted({*found.tolist(), *seed}))

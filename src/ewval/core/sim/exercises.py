@@ -50,7 +50,7 @@ class Exercise:
     Args:
         neurite: The neurite that is asked for.
         seed: Segments that are given, ascending.
-        answer: All segments of the connected part, with the seed, ascending.
+        answer: All segments that hang together with the seed, itself included, ascending.
     """
 
     neurite: int
@@ -76,7 +76,7 @@ def draw_exercises(rng: np.random.Generator, cube: Cube, *, count: int, habit: H
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The connected parts of neurites that can be asked for."""
+    """The groups of touching segments of one neurite that can be asked for."""
 
     volume: SimVolume
     habit: Habit

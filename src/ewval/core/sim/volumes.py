@@ -83,7 +83,7 @@ def make_volume(
     owners = part_owner[part]
     owners[0] = part[0] = 0
     sizes = np.bincount(labels.reshape(-1), minlength=len(owners))
-    return SimVolume(volume, channel, origin, labels, owners, _hanging_together(labels, part), sizes)
+    return SimVolume(volume, channel, origin, labels, owners, _hanging_together(labels, part, sizes), sizes)
 
 
 def _connected_parts(truth: NDArray[np.int32]) -> tuple[NDArray[np.int32], Ids]:
@@ -110,17 +110,18 @@ def _majority(labels: NDArray[np.uint16], parts: NDArray[np.int32], *, count: in
     return result
 
 
-def _hanging_together(labels: NDArray[np.uint16], part: Ids) -> Ids:
+def _hanging_together(labels: NDArray[np.uint16], part: Ids, sizes: Ids) -> Ids:
     """Return a number from 1 for each group of segments of one part that touch, by segment id; 0 for those of none.
 
     A neurite that is whole may lie in segments that do not touch, where what is between belongs to another: nobody
     who joins segment to segment gets there.
     """
-    ids = np.flatnonzero(np.bincount(labels.reshape(-1)) * (np.arange(int(labels.max()) + 1) > 0))
+    ids = 1 + np.flatnonzero(sizes[1:])
     table = np.zeros(SEGMENT_ID_COUNT, dtype=np.uint16)
     table[ids] = np.arange(1, len(ids) + 1)
     one, other = ids[find_contacts(pad_labels(labels, table), count=len(ids)).pairs].T
     alike = part[one] == part[other]
-    edges = coo_array((alike[alike], (one[alike], other[alike])), shape=(len(part), len(part)))
+    ones = np.ones(alike.sum(), dtype=bool)
+    edges = coo_array((ones, (one[alike], other[alike])), shape=(len(part), len(part)))
     _, group = connected_components(edges, directed=False)
     return np.where(part > 0, group + 1, 0).astype(np.intp)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ewval.core.forest.adapt import adapt_head, count_adapting_forests, score_on
+from ewval.core.forest.adapt import adapt_head, count_adapting_forests, score_on, settled
 from ewval.core.forest.fit import Start, named
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import share_out
@@ -65,6 +65,7 @@ def learning_curve(
     held_out, pool = order[::HELD_OUT], [cell for n, cell in enumerate(order) if n % HELD_OUT]
     asked = [_only(volume, held_out) for volume in own]
     without = [volume.without(volume.cells.keys() & set(held_out)) for volume in own]
+    start = None if start is None else settled(start, own)  # once for all points
     points = [] if start is None else [CurvePoint(0, score_on(asked, start, config=once))]
     for cells in _sizes(len(pool)):
         mine = [_only(volume, pool[:cells]) for volume in without]

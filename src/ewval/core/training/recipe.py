@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ewval.core.forest.boosting import BoostingConfig
 from ewval.core.forest.examples import Bounds
@@ -73,6 +73,14 @@ class GraphRecipe(Recipe):
     candidates: BoostingConfig = CANDIDATE_TREES
     sampling: SamplingConfig = SamplingConfig()
     bounds: Bounds = Bounds()
+
+    @model_validator(mode="after")
+    def _tell_cubes_apart(self) -> Self:
+        """Cubes of two looks drawn with one seed would share the ids of their cells."""
+        seeds = [cubes.seed for cubes in self.generated.values()]
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("generated cubes of different looks need different seeds")
+        return self
 
     def learning(self, *, seed: int) -> LearnConfig:
         """Return how the forests learn."""

@@ -322,6 +322,7 @@ def _augmented(run: Path) -> Path:
 
 def _generated(run: Path, look: str, plan: GeneratedCubes, progress: Progress) -> list[LabelledVolume]:
     """Return generated cubes, made in the run's folder where they are not there yet."""
+    from ewval.core.fetch.download import discard
     from ewval.core.sim.lessons import LessonPlan, write_lessons
 
     folder = DataFolder(run / f"generated-{look}")
@@ -329,4 +330,7 @@ def _generated(run: Path, look: str, plan: GeneratedCubes, progress: Progress) -
         lessons = LessonPlan(cubes=plan.cubes, tasks=plan.tasks, seed=plan.seed, raw=True, look=look)
         write_lessons(folder, lessons, progress=progress)
     kind: VolumeKind = "apart" if plan.apart else "generated"
-    return read_labelled(folder, weight=plan.weight, kind=kind, progress=progress)
+    volumes = read_labelled(folder, weight=plan.weight, kind=kind, progress=progress)
+    for volume in volumes:  # 8 MB each, and the graph is kept
+        discard(folder.raw(volume.id))
+    return volumes

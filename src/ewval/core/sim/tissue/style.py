@@ -181,10 +181,10 @@ def draw_retina(rng: np.random.Generator) -> Style:
 
 
 def draw_retina_like(rng: np.random.Generator) -> Style:
-    """Return a style about that of E2198 in which everything that counts varies widely.
+    """Return a style varied widely around E2198's in everything that counts.
 
-    The real volumes are not all as the slice and the tasks that `draw_retina` follows: what was learned from these
-    styles should hold on either side of it.
+    The real volumes do not all look like the slice that `draw_retina` follows: what was learned from these styles
+    should hold on either side of it.
     """
     return replace(
         draw_retina(rng),
