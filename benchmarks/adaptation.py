@@ -1,6 +1,6 @@
 """What a few labelled cells of a tissue are worth: the start as it is, own cells alone, and the start adapted to them.
 
-    python benchmarks/adaptation.py --target pinky --others fib25 --others gala [--also generated] --out OUT
+    python benchmarks/adaptation.py --target pinky --others fib25 --others gala [--also RUN/generated-any] --out OUT
 
 Folders are as `ewval fetch`, `pack` and `index` leave them. The start learns from the others alone, the target's tissue
 wholly left out. Some of the target's cells are drawn, several times, and learned from with and without the start, as

@@ -1,6 +1,6 @@
 """What reviewed tasks are worth, by the order in which they were asked: `--order learn`, by priority, by chance.
 
-    python benchmarks/review_loop.py --target pinky --others fib25 --others gala [--also generated] --out OUT
+    python benchmarks/review_loop.py --target pinky --others fib25 --others gala [--also RUN/generated-any] --out OUT
 
 Folders are as `ewval fetch`, `pack` and `index` leave them. The start learns from the others alone, the target's tissue
 wholly left out (as in benchmarks/adaptation.py, whose start.pickle in OUT is taken where it is there). The truth is
