@@ -3,6 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.graph.graph import build_graph
+
 
 def block_cube(edge: int = 48, *, cells: int = 12, pieces: int = 60, seed: int = 3) -> dict[str, np.ndarray]:
     """Return image, labels and truth: cells with dark membranes, cut into pieces; 1-2 zero voxels at membranes.
@@ -19,6 +22,15 @@ def block_cube(edge: int = 48, *, cells: int = 12, pieces: int = 60, seed: int =
     noise = random.normal(0, 6, truth.shape)
     image = np.clip(160 - 70 * np.exp(-(distance**2) / 2) + noise, 0, 255).astype(np.uint8)
     return {"image": image, "labels": np.where(_edges(labels), 0, labels).astype(np.uint16), "truth": truth}
+
+
+def block_volume(seed: int) -> LabelledVolume:
+    """Return a small cube with all of its cells known; each has a task that begins with its first segment."""
+    cube = block_cube(seed=seed, cells=8, pieces=36)
+    graph = build_graph(cube["image"], cube["labels"])
+    owner = np.array([cube["truth"][cube["labels"] == i][0] for i in graph.ids])
+    cells = {100 * seed + int(c): np.flatnonzero(owner == c) for c in np.unique(owner)}
+    return LabelledVolume(f"blocks/{seed}", graph, cells, {c: (rows[:1],) for c, rows in cells.items()})
 
 
 def _nearest(grid: np.ndarray, points: np.ndarray) -> np.ndarray:

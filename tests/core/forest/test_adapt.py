@@ -6,34 +6,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from block_cube import block_cube
+from block_cube import block_volume
 from ewval.core.forest import adapt
 from ewval.core.forest.adapt import _try, adapt_head, count_adapting_forests, score_on
 from ewval.core.forest.boosting import BoostingConfig
 from ewval.core.forest.fit import Start, fit_head
-from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import share_out
 from ewval.core.forest.learn import LearnConfig
 from ewval.core.forest.model import HeadSettings
 from ewval.core.forest.states import SamplingConfig
 from ewval.core.forest.tune import is_surely_better
-from ewval.core.graph.graph import build_graph
 
 TREES = BoostingConfig(trees=8, depth=3, rate=0.3, row_share=0.7, least_weight=1.0, ridge=1.0)
 SMALL = LearnConfig(TREES, TREES, SamplingConfig(growths=2, least=0, states=3), rounds=1, draws=1, away=False)
 
 
-def labelled(seed: int) -> LabelledVolume:
-    cube = block_cube(seed=seed, cells=8, pieces=36)
-    graph = build_graph(cube["image"], cube["labels"])
-    owner = np.array([cube["truth"][cube["labels"] == i][0] for i in graph.ids])
-    cells = {100 * seed + int(c): np.flatnonzero(owner == c) for c in np.unique(owner)}
-    return LabelledVolume(f"blocks/{seed}", graph, cells, {c: (rows[:1],) for c, rows in cells.items()})
-
-
 @pytest.fixture(scope="module")
 def start() -> Start:
-    fitted = fit_head([labelled(3)], share_out([labelled(3)], parts=3), config=SMALL)
+    fitted = fit_head([block_volume(3)], share_out([block_volume(3)], parts=3), config=SMALL)
     return Start(fitted.head, fitted.tuned.thresholds)
 
 
@@ -46,7 +36,7 @@ def test_what_scores_best_is_kept(start: Start, best: str, monkeypatch: pytest.M
         names.append(name)
         return make()
 
-    volumes = [labelled(4)]
+    volumes = [block_volume(4)]
     cells = len(volumes[0].cells)
     adapted = adapt_head(volumes, share_out(volumes, parts=3), config=SMALL, start=start, keep=keep)
     assert adapted.kind == best
@@ -61,7 +51,7 @@ def test_what_scores_best_is_kept(start: Start, best: str, monkeypatch: pytest.M
 def test_a_start_that_knows_the_cells_surely_does_better_than_one_that_knows_nothing(start: Start) -> None:
     flipped = replace(start.head.pairs, leaf=-start.head.pairs.leaf)
     worse = Start(replace(start.head, pairs=flipped), start.thresholds)
-    volumes = [labelled(3)]
+    volumes = [block_volume(3)]
     good, bad = (_try(volumes, model, config=SMALL) for model in (start, worse))
     settings = start.head.settings
     assert is_surely_better(good, settings, bad, settings)
@@ -71,12 +61,12 @@ def test_a_start_that_knows_the_cells_surely_does_better_than_one_that_knows_not
 
 def test_settings_away_from_home_are_not_those_of_the_start(start: Start) -> None:
     away = Start(replace(start.head, away=HeadSettings(nothing=0.05)), start.thresholds)
-    volumes = [labelled(4)]
+    volumes = [block_volume(4)]
     assert adapt_head(volumes, share_out(volumes, parts=3), config=SMALL, start=away).fitted.head.away is None
 
 
 def test_generated_cells_do_not_count_as_known_ones(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    volumes = [labelled(4), replace(labelled(5), name="generated/5", kind="generated")]
+    volumes = [block_volume(4), replace(block_volume(5), name="generated/5", kind="generated")]
     own = volumes[0].cells
     monkeypatch.setattr(adapt, "FEW_CELLS", len(own))
     parts = adapt_head(volumes, share_out(volumes, parts=3), config=SMALL, start=start).fitted.courses[0].pairs.parts
@@ -85,7 +75,7 @@ def test_generated_cells_do_not_count_as_known_ones(start: Start, monkeypatch: p
 
 
 def test_without_a_start_nothing_is_chosen() -> None:
-    volumes = [labelled(4)]
+    volumes = [block_volume(4)]
     parts = share_out(volumes, parts=3)
     adapted, plain = adapt_head(volumes, parts, config=SMALL), fit_head(volumes, parts, config=SMALL)
     assert (adapted.kind, dict(adapted.scores)) == ("own", {})
@@ -93,4 +83,4 @@ def test_without_a_start_nothing_is_chosen() -> None:
 
 
 def test_a_model_scores_well_on_cells_that_it_knows(start: Start) -> None:
-    assert score_on([labelled(3)], start, config=SMALL) > 0.8
+    assert score_on([block_volume(3)], start, config=SMALL) > 0.8

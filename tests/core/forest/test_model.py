@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from block_cube import block_cube
+from block_cube import block_volume
 from counted import Counted
 from ewval.core.errors import DamagedError
 from ewval.core.forest import fit as fit_head_module
@@ -36,12 +36,10 @@ SMALL = LearnConfig(
 
 def labelled(seed: int) -> LabelledVolume:
     """A small cube; each cell has a task that begins with its largest segment."""
-    cube = block_cube(seed=seed, cells=8, pieces=36)
-    graph = build_graph(cube["image"], cube["labels"])
-    owner = np.array([cube["truth"][cube["labels"] == i][0] for i in graph.ids])
-    cells = {100 * seed + int(c): np.flatnonzero(owner == c) for c in np.unique(owner)}
-    seeds = {c: (rows[[graph.voxels[rows].argmax()]],) for c, rows in cells.items()}
-    return LabelledVolume(f"blocks{seed % 2}/{seed}", graph, cells, seeds)
+    volume = block_volume(seed)
+    voxels = volume.graph.voxels
+    seeds = {cell: (rows[[voxels[rows].argmax()]],) for cell, rows in volume.cells.items()}
+    return replace(volume, name=f"blocks{seed % 2}/{seed}", seeds=seeds)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from block_cube import block_cube
+from block_cube import block_volume
 from ewval.core.errors import DamagedError
 from ewval.core.forest.adapt import adapt_head
 from ewval.core.forest.boosting import BoostingConfig, Forest
@@ -17,18 +17,9 @@ from ewval.core.forest.labelled_folder import share_out
 from ewval.core.forest.learn import LearnConfig
 from ewval.core.forest.model import SegmentHead
 from ewval.core.forest.states import SamplingConfig
-from ewval.core.graph.graph import build_graph
 
 TREES = BoostingConfig(trees=8, depth=3, rate=0.3, row_share=0.7, least_weight=1.0, ridge=1.0)
 SMALL = LearnConfig(TREES, TREES, SamplingConfig(growths=2, least=0, states=3), rounds=1, draws=1, away=False)
-
-
-def labelled(seed: int) -> LabelledVolume:
-    cube = block_cube(seed=seed, cells=8, pieces=36)
-    graph = build_graph(cube["image"], cube["labels"])
-    owner = np.array([cube["truth"][cube["labels"] == i][0] for i in graph.ids])
-    cells = {100 * seed + int(c): np.flatnonzero(owner == c) for c in np.unique(owner)}
-    return LabelledVolume(f"blocks/{seed}", graph, cells, {c: (rows[:1],) for c, rows in cells.items()})
 
 
 def looking_otherwise(volume: LabelledVolume) -> LabelledVolume:
@@ -36,8 +27,8 @@ def looking_otherwise(volume: LabelledVolume) -> LabelledVolume:
     return replace(volume, stored=replace(volume.graph, evidence=volume.graph.evidence + np.float32(4)))
 
 
-HOME = labelled(3)
-LOOK = replace(looking_otherwise(labelled(4)), name="look/4", kind="apart")
+HOME = block_volume(3)
+LOOK = replace(looking_otherwise(block_volume(4)), name="look/4", kind="apart")
 PARTS = share_out([HOME, LOOK], parts=3)
 
 
