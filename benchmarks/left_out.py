@@ -27,25 +27,16 @@ from ewval.core.evaluation.bootstrap import ClusterSums, interval, resampled_mea
 from ewval.core.evaluation.calibration import ece
 from ewval.core.evaluation.review import found_first
 from ewval.core.folder import DataFolder
+from ewval.core.forest.away import learn_away, named
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
-from ewval.core.forest.fit import (
-    FittedHead,
-    _common,
-    _familiarity,
-    _specialist,
-    _tissues,
-    fit_head,
-    named,
-    try_forests,
-)
+from ewval.core.forest.fit import FittedHead, fit_head, learn_specialist, look_of_real
 from ewval.core.forest.growth import Growth, best_cut, grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
-from ewval.core.forest.learn import LearnConfig, learn_candidates, learn_pairs
+from ewval.core.forest.learn import LearnConfig
 from ewval.core.forest.model import HeadSettings, SegmentHead
 from ewval.core.forest.tune import Trial, tune, tune_away
-from ewval.core.progress import SILENT
 from ewval.core.recipe import check_recipe, read_recipe
 from ewval.core.storage.arrays import read_arrays, write_arrays
 from ewval.core.tasks.table import TaskTable
@@ -69,7 +60,7 @@ class Grown:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class Away:
     """A head that knows nothing of one tissue, its specialist included, and trials on it."""
 
     head: SegmentHead
@@ -89,20 +80,14 @@ def keeper(folder: Path) -> Callable[[str, Callable[[], Forest]], Forest]:
     return keep
 
 
-def elsewhere(volumes: Sequence[LabelledVolume], parts: dict, config: LearnConfig, keep: Callable) -> dict:
+def elsewhere(volumes: Sequence[LabelledVolume], parts: dict, config: LearnConfig, keep: Callable) -> dict[str, Away]:
     """Return by tissue what was learned without it, in the same way as the recipe does."""
-    once, found = replace(config, rounds=1), {}
-    for name, mine in sorted(_tissues(_common(volumes), config).items()):
-        rest, here = [volume for volume in volumes if volume not in mine], named(keep, f"without-{name}-")
-        others = _common(rest)
-        dealt = {c: parts[c] for v in others for c in v.cells}
-        pairs = learn_pairs(others, dealt, config=once, keep=here)
-        candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here)
-        trials = try_forests(mine, pairs.forest, candidates.forest, config=config)
-        specialist = _specialist(rest, parts, config=config, keep=here, progress=SILENT)
-        known = _familiarity(others, None)
-        head = SegmentHead(pairs.forest, candidates.forest, familiarity=known, specialist=specialist)
-        found[name] = Elsewhere(head, trials)
+    found = {}
+    for one in learn_away(volumes, parts, config=config, keep=keep):
+        rest = [*one.others, *(volume for volume in volumes if volume.kind == "apart")]
+        specialist = learn_specialist(rest, parts, config=config, keep=named(keep, f"without-{one.tissue}-"))
+        head = SegmentHead(one.pairs, one.candidates, familiarity=look_of_real(rest), specialist=specialist)
+        found[one.tissue] = Away(head, list(one.trials))
     return found
 
 
@@ -180,14 +165,14 @@ def at_home(fitted: FittedHead) -> tuple[Callable, Callable]:
     return look, judge
 
 
-def away_from(other: Elsewhere) -> tuple[Callable, Callable]:
+def away_from(other: Away) -> tuple[Callable, Callable]:
     """Return how the tissue is looked at that was left out."""
 
     def look(volume: LabelledVolume) -> tuple[Surroundings, float]:
-        known = other.head._known(volume.graph, None)
+        known = other.head.known(volume.graph)
         return known.around, known.familiarity
 
-    return look, lambda volume, _: other.head._known(volume.graph, None).judge
+    return look, lambda volume, _: other.head.known(volume.graph).judge
 
 
 def line(label: str, tasks: list[Grown], settings_of: Callable[[Grown], HeadSettings]) -> str:

@@ -11,13 +11,14 @@ import pytest
 from block_cube import block_volume
 from counted import Counted
 from ewval.core.errors import DamagedError
-from ewval.core.forest import fit as fit_head_module
+from ewval.core.forest import away as away_module
 from ewval.core.forest.boosting import BoostingConfig, Forest
 from ewval.core.forest.candidates import CANDIDATE_NAMES, survey
 from ewval.core.forest.examples import draw_candidates, draw_cells, draw_pairs
 from ewval.core.forest.fit import FittedHead, _deal, fit_head
 from ewval.core.forest.growth import Growth
-from ewval.core.forest.labelled import LabelledVolume, known_pairs, surroundings_of
+from ewval.core.forest.labelled import LabelledVolume, VolumeKind, known_pairs, surroundings_of
+from ewval.core.forest.labelled_folder import share_out
 from ewval.core.forest.learn import LearnConfig, learn_pairs
 from ewval.core.forest.model import SegmentHead
 from ewval.core.forest.states import SamplingConfig, draw_seed, sample_states
@@ -110,7 +111,7 @@ def test_a_head_learns_what_holds_away_from_home_by_leaving_each_tissue_out(
 
 def test_generated_cubes_of_any_look_are_one_tissue(volumes: list[LabelledVolume]) -> None:
     one, two = (replace(volumes[1], name=f"look{n}/4", kind="generated") for n in (1, 2))
-    assert fit_head_module._tissues([replace(volumes[0], name="mine/3"), one, two], LearnConfig()) == {}
+    assert away_module.tissues_of([replace(volumes[0], name="mine/3"), one, two], LearnConfig()) == {}
 
 
 def test_a_cube_it_has_not_seen_is_answered_well(fitted: FittedHead) -> None:
@@ -177,13 +178,29 @@ def test_it_is_the_mean_of_draws_with_generated_cubes_and_without(
     assert known.of(own.graph.evidence) == 1.0 > known.of(generated.graph.evidence)  # nothing was chosen on it
 
 
+def many_cells(kind: VolumeKind, cells: range) -> LabelledVolume:
+    rows = {cell: np.zeros(0, np.int64) for cell in cells}
+    return replace(block_volume(3), name=f"{kind}/3", kind=kind, cells=rows, seeds={})
+
+
 def test_another_draw_deals_the_same_parts_to_other_cells() -> None:
-    parts = {cell: cell % 5 for cell in range(43)}
-    drawn = _deal(parts, seed=1)
+    volume = many_cells("real", range(43))
+    parts = share_out([volume], parts=5)
+    drawn = _deal(parts, [volume], seed=1)
     assert drawn.keys() == parts.keys()
     assert sum(drawn[cell] != parts[cell] for cell in parts) > 15
-    assert drawn == _deal(parts, seed=1) != _deal(parts, seed=2)
+    assert drawn == _deal(parts, [volume], seed=1) != _deal(parts, [volume], seed=2)
     assert sorted(drawn.values()) == sorted(parts.values())
+
+
+@pytest.mark.parametrize("kind", ["generated", "apart"])
+def test_generated_cubes_leave_the_parts_of_real_cells_as_they_are(kind: VolumeKind) -> None:
+    real, made = many_cells("real", range(43)), many_cells(kind, range(43, 60))
+    alone, beside = share_out([real], parts=5), share_out([made, real], parts=5)
+    assert {cell: beside[cell] for cell in real.cells} == alone
+    again = _deal(beside, [made, real], seed=1)
+    assert {cell: again[cell] for cell in real.cells} == _deal(alone, [real], seed=1)
+    assert sorted(again) == sorted([*real.cells, *made.cells])
 
 
 def test_a_seed_outside_the_cube_has_no_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:
@@ -326,8 +343,8 @@ def test_no_forest_answers_for_cells_that_it_learned_from(
         asked.append((cell, forest.leaf.tobytes()))
         return try_cell(volume, around, cell, forest=forest, **named)
 
-    try_cell: Any = fit_head_module._try_cell
-    monkeypatch.setattr(fit_head_module, "_try_cell", attempt)
+    try_cell: Any = away_module._try_cell
+    monkeypatch.setattr(away_module, "_try_cell", attempt)
     fitted = fit_head(volumes, parts, config=SMALL)
     without = fitted.courses[0].candidates.without
     assert {cell for cell, _ in asked} == set(parts)
@@ -492,7 +509,7 @@ def test_a_few_cells_give_as_many_examples_and_trials_as_many(
     volumes: list[LabelledVolume], parts: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few, many = (replace(SMALL, sampling=replace(SMALL.sampling, least=least)) for least in (0, 10 * len(parts)))
-    monkeypatch.setattr(fit_head_module, "LEAST_DRAWN", 0)
+    monkeypatch.setattr(away_module, "LEAST_DRAWN", 0)
     judgement = learn_pairs(volumes, parts, config=SMALL)
     drawn = [
         draw_candidates(volumes, parts, judgement.around, sampling=config.sampling, most=10**9, seed=0)
@@ -504,8 +521,8 @@ def test_a_few_cells_give_as_many_examples_and_trials_as_many(
     head = fit_head(volumes, parts, config=SMALL)
 
     def trials() -> int:
-        return len(fit_head_module._try_cells(volumes, judgement.around, lambda _: head.head.candidates, config=SMALL))
+        return len(away_module.try_cells(volumes, judgement.around, lambda _: head.head.candidates, config=SMALL))
 
     before = trials()
-    monkeypatch.setattr(fit_head_module, "LEAST_DRAWN", 20 * len(parts))
+    monkeypatch.setattr(away_module, "LEAST_DRAWN", 20 * len(parts))
     assert trials() > 2 * before

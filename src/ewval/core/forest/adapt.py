@@ -10,8 +10,9 @@ from typing import Literal
 
 import numpy as np
 
+from ewval.core.forest.away import try_forests
 from ewval.core.forest.familiarity import some_of
-from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head, try_forests
+from ewval.core.forest.fit import FittedHead, Start, count_forests, fit_head
 from ewval.core.forest.labelled import LabelledVolume, cells_of, validating
 from ewval.core.forest.learn import Keep, LearnConfig, fit_anew
 from ewval.core.forest.tune import Trial, is_surely_better, score_of

@@ -1,18 +1,16 @@
 """From labelled cubes to forests whose every setting was chosen on cells they had not seen."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.boosting import Forest, merge_forests
-from ewval.core.forest.candidates import Surroundings, survey
-from ewval.core.forest.examples import draw_cells
+from ewval.core.forest.away import common_of, count_away, courses_of, learn_away, named, try_cells
+from ewval.core.forest.boosting import merge_forests
+from ewval.core.forest.candidates import survey
 from ewval.core.forest.familiarity import Familiarity, some_of
-from ewval.core.forest.growth import grow
-from ewval.core.forest.labelled import LabelledVolume, validating
+from ewval.core.forest.labelled import LabelledVolume, dealers, dealt_alone
 from ewval.core.forest.learn import (
     Keep,
     LearnConfig,
@@ -22,20 +20,15 @@ from ewval.core.forest.learn import (
     learn_candidates,
     learn_pairs,
 )
-from ewval.core.forest.model import HeadSettings, SegmentHead, Specialist
-from ewval.core.forest.states import draw_seed
+from ewval.core.forest.model import SegmentHead, Specialist
 from ewval.core.forest.tune import Trial, Tuned, tune, tune_away
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.verdicts import Thresholds
 
-__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "named", "try_forests"]
+__all__ = ["Course", "FittedHead", "Start", "count_forests", "fit_head", "learn_specialist", "look_of_real"]
 
 COURSES = 16
 """More than a head has, so that heads of different seeds share no random choice."""
-LEAST_TISSUES = 3
-"""With fewer, what is left to learn from is one kind of tissue, and says little about a model of several."""
-DRAWN_SEEDS, LEAST_DRAWN = 2, 200
-"""Seeds drawn for each cell of a cube in validation, and in all: a few cells have too few tasks to choose by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +108,21 @@ def fit_head(
         raise ValueError("cells must be in at least two parts")
     held_out = [volume.cells.keys() - parts.keys() for volume in volumes]
     volumes = [v.without(cells) if cells else v for v, cells in zip(volumes, held_out, strict=True)]
-    specialist = _specialist(volumes, parts, config=config, keep=keep, progress=progress)
-    volumes, courses = _common(volumes), []
-    for number, taught in enumerate(_courses_of(volumes) * config.draws):
-        dealt = _deal(parts, seed=number) if number else parts
+    specialist = learn_specialist(volumes, parts, config=config, keep=keep, progress=progress)
+    volumes, courses = common_of(volumes), []
+    for number, taught in enumerate(courses_of(volumes) * config.draws):
+        dealt = _deal(parts, volumes, seed=number) if number else parts
         mine = {cell: dealt[cell] for volume in taught for cell in volume.cells}
         drawn = replace(config, seed=config.seed * COURSES + number)
         courses.append(_learn(f"{number}-", taught, mine, config=drawn, start=start, keep=keep, progress=progress))
     trials = _validate(volumes, courses, config=config)
     tuned = tune(trials, toward=None if start is None else _tuned(start))
-    away = _away(volumes, parts, config=config, keep=keep, progress=progress)
+    away = learn_away(volumes, parts, config=config, keep=keep, progress=progress)
     head = SegmentHead(
         merge_forests([course.pairs.forest for course in courses]),
         merge_forests([course.candidates.forest for course in courses]),
         tuned.settings,
-        away,
+        tune_away([trial for tissue in away for trial in tissue.trials]) if away else None,
         _familiarity(volumes, start),
         specialist,
     )
@@ -141,24 +134,37 @@ def _familiarity(volumes: Sequence[LabelledVolume], start: Start | None) -> Fami
 
     No settings were chosen on cubes that were generated or changed, so what looks like these alone is not known.
     """
-    own = _look_of([volume for volume in volumes if volume.kind == "real"])
+    own = look_of_real(volumes)
     before = None if start is None else start.head.familiarity
     return own if own is None or before is None else own.beside(before)
+
+
+def look_of_real(volumes: Sequence[LabelledVolume]) -> Familiarity | None:
+    """Return what the real cubes among `volumes` look like; None where none has a contact."""
+    return _look_of([volume for volume in volumes if volume.kind == "real"])
 
 
 def _look_of(volumes: Sequence[LabelledVolume]) -> Familiarity | None:
     return Familiarity.learn(volume.graph.evidence for volume in some_of(volumes))
 
 
-def _common(volumes: Sequence[LabelledVolume]) -> list[LabelledVolume]:
-    """Return what teaches the forests that are asked everywhere."""
-    return [volume for volume in volumes if volume.kind != "apart"]
-
-
-def _specialist(
-    volumes: Sequence[LabelledVolume], parts: Mapping[int, int], *, config: LearnConfig, keep: Keep, progress: Progress
+def learn_specialist(
+    volumes: Sequence[LabelledVolume],
+    parts: Mapping[int, int],
+    *,
+    config: LearnConfig,
+    keep: Keep = fit_anew,
+    progress: Progress = SILENT,
 ) -> Specialist | None:
-    """Return what volumes that are apart teach together with the others; None where there are none."""
+    """Return what volumes that are apart teach together with the others; None where there are none.
+
+    Args:
+        volumes: With known cells.
+        parts: From each of their cells to its part.
+        config: How to learn.
+        keep: Where forests are kept, so that an interrupted training goes on.
+        progress: Advanced once for each forest.
+    """
     known = _look_of([volume for volume in volumes if volume.kind == "apart"])
     if known is None:
         return None
@@ -171,73 +177,23 @@ def _specialist(
 
 def count_forests(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig) -> int:
     """Return how many forests `fit_head` fits."""
-    common = _common(volumes)
-    at_home = len(_courses_of(common)) * config.draws * (2 * parts + config.rounds)
+    common = common_of(volumes)
+    at_home = len(courses_of(common)) * config.draws * (2 * parts + config.rounds)
     specialist = parts + config.rounds if len(common) < len(volumes) else 0
-    return at_home + len(_tissues(common, config)) * (parts + 1) + specialist
-
-
-def _away(
-    volumes: Sequence[LabelledVolume], parts: Mapping[int, int], *, config: LearnConfig, keep: Keep, progress: Progress
-) -> HeadSettings | None:
-    """Return the settings that hold on tissue that was not learned from; None where there are too few to tell."""
-    tissues = _tissues(volumes, config)
-    if not tissues:
-        return None
-    once, trials = replace(config, rounds=1), []
-    for name, mine in sorted(tissues.items()):
-        others = [volume for volume in volumes if volume not in mine]
-        known = {cell: parts[cell] for volume in others for cell in volume.cells}
-        here = named(keep, f"without-{name}-")
-        pairs = learn_pairs(others, known, config=once, keep=here, progress=progress)
-        candidates = learn_candidates(others, pairs, config=once, by_part=False, keep=here, progress=progress)
-        trials += try_forests(mine, pairs.forest, candidates.forest, config=config)
-    return tune_away(trials)
-
-
-def _tissues(volumes: Sequence[LabelledVolume], config: LearnConfig) -> dict[str, list[LabelledVolume]]:
-    """Return the tissues that are left out in turn; none if there are too few, and none that choose no settings.
-
-    Generated cubes are one kind of tissue, whatever their looks.
-    """
-    tissue = {name: names[0] for names in config.alike for name in names}
-    found: dict[str, list[LabelledVolume]] = {}
-    for volume in volumes:
-        if volume.cells:
-            own = "generated" if volume.kind == "generated" else tissue.get(volume.dataset, volume.dataset)
-            found.setdefault(own, []).append(volume)
-    if not config.away or len(found) < LEAST_TISSUES:
-        return {}
-    return {name: mine for name, mine in found.items() if any(volume.validates for volume in mine)}
-
-
-def try_forests(
-    volumes: Sequence[LabelledVolume], pairs: Forest, candidates: Forest, *, config: LearnConfig
-) -> list[Trial]:
-    """Grow the tasks of volumes that two forests know nothing of."""
-    return _try_cells(
-        volumes,
-        lambda volume: survey(volume.graph, pairs.log_odds(volume.graph.evidence)),
-        lambda _: candidates,
-        config=config,
-    )
+    return at_home + count_away(common, parts=parts, config=config) + specialist
 
 
 def _tuned(start: Start) -> Tuned:
     return Tuned(start.head.settings, start.thresholds, score=0.0, rejected_wrong=0.0)
 
 
-def _deal(parts: Mapping[int, int], *, seed: int) -> dict[int, int]:
-    """Return other parts of the same sizes for the cells."""
-    cells = sorted(parts)
-    dealt = np.random.default_rng(seed).permutation([parts[cell] for cell in cells])
-    return dict(zip(cells, dealt.tolist(), strict=True))
-
-
-def _courses_of(volumes: Sequence[LabelledVolume]) -> list[list[LabelledVolume]]:
-    """Return the sets of volumes to learn from: those of tissue that is there, in whatever form, and all."""
-    own = [volume for volume in volumes if volume.kind != "generated"]
-    return [list(volumes)] if len(own) in (0, len(volumes)) else [own, list(volumes)]
+def _deal(parts: Mapping[int, int], volumes: Sequence[LabelledVolume], *, seed: int) -> dict[int, int]:
+    """Return other parts of the same sizes for the cells, those of generated cubes dealt among themselves."""
+    dealt: dict[int, int] = {}
+    for random, cells in zip(dealers(seed), dealt_alone(volumes), strict=False):
+        known = [cell for cell in cells if cell in parts]
+        dealt |= zip(known, random.permutation([parts[cell] for cell in known]).tolist(), strict=True)
+    return dealt
 
 
 def _learn(
@@ -261,15 +217,6 @@ def _learn(
     return Course(frozenset(volume.name for volume in volumes), pairs, candidates)
 
 
-def named(keep: Keep, prefix: str) -> Keep:
-    """Return the same keep with a prefix to all names."""
-
-    def kept(name: str, fit: Callable[[], Forest]) -> Forest:
-        return keep(prefix + name, fit)
-
-    return kept
-
-
 def _mean_log_odds(courses: Sequence[Course], volume: LabelledVolume) -> NDArray[np.float64]:
     """Return the mean of the judgements of the courses that know the volume."""
     said = [course.pairs.log_odds(volume) for course in courses if volume.name in course.volumes]
@@ -278,53 +225,9 @@ def _mean_log_odds(courses: Sequence[Course], volume: LabelledVolume) -> NDArray
 
 def _validate(volumes: Sequence[LabelledVolume], courses: Sequence[Course], *, config: LearnConfig) -> list[Trial]:
     """Grow the tasks of each cell by forests that have not seen it."""
-    return _try_cells(
+    return try_cells(
         volumes,
         lambda volume: survey(volume.graph, _mean_log_odds(courses, volume)),
         lambda cell: merge_forests([course.candidates.without[course.pairs.parts[cell]] for course in courses]),
         config=config,
     )
-
-
-def _try_cells(
-    volumes: Sequence[LabelledVolume],
-    look: Callable[[LabelledVolume], Surroundings],
-    judge_of: Callable[[int], Forest],
-    *,
-    config: LearnConfig,
-) -> list[Trial]:
-    """Grow the tasks of the cells that settings are chosen on, `config.bounds.trials` of them at most.
-
-    Args:
-        volumes: With known cells.
-        look: From a volume to its surroundings.
-        judge_of: From a cell to the forest that judges its candidates.
-        config: For its bounds and its seed.
-    """
-    random = np.random.default_rng(config.seed)
-    asked = list(draw_cells(validating(volumes), most=config.bounds.trials, random=random))
-    drawn = max(DRAWN_SEEDS, math.ceil(LEAST_DRAWN / max(sum(len(cells) for _, cells in asked), 1)))
-    trials: list[Trial] = []
-    for volume, cells in asked:
-        around = look(volume)
-        for cell in cells:
-            trials += _try_cell(volume, around, cell, forest=judge_of(cell), drawn=drawn, seed=config.seed)
-    return trials
-
-
-def _try_cell(
-    volume: LabelledVolume, around: Surroundings, cell: int, *, forest: Forest, drawn: int, seed: int
-) -> list[Trial]:
-    """Grow the cell's tasks, and from further seeds drawn as in training."""
-    random = np.random.default_rng([seed, volume.id, cell % 2**32])
-    voxels = volume.graph.voxels.astype(np.float64)
-    given, further = volume.seeds.get(cell, ()), [draw_seed(volume, around, cell, random) for _ in range(drawn)]
-    trials = []
-    for number, rows in enumerate([*given, *further]):
-        to_add = volume.to_add(cell, rows)
-        if number >= len(given) and not len(to_add):
-            continue
-        target = np.zeros(len(voxels), dtype=bool)
-        target[to_add] = True
-        trials.append(Trial(volume.dataset, grow(around, rows, judge=forest), voxels, target))
-    return trials

@@ -1,8 +1,9 @@
 """Cubes whose neurons are known, as the segment head learns from them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 
 from ewval.core.graph.graph import SegmentGraph, load_graph
 
-__all__ = ["LabelledVolume", "VolumeKind", "cells_of", "known_pairs", "surroundings_of", "validating"]
+__all__ = [
+    "LabelledVolume",
+    "VolumeKind",
+    "cells_of",
+    "dealers",
+    "dealt_alone",
+    "known_pairs",
+    "surroundings_of",
+    "validating",
+]
 
 VolumeKind = Literal["real", "augmented", "generated", "apart"]
 
@@ -130,6 +140,26 @@ def validating(volumes: Iterable[LabelledVolume]) -> list[LabelledVolume]:
 def cells_of(volumes: Iterable[LabelledVolume]) -> set[int]:
     """Return the cells that settings are chosen on: how much is known of the tissue, cubes that are not real aside."""
     return {cell for volume in validating(volumes) for cell in volume.cells}
+
+
+def dealt_alone(volumes: Iterable[LabelledVolume]) -> list[list[int]]:
+    """Return the cells that are dealt into parts among themselves, each ascending.
+
+    First those of what is there, in whatever form, then those of generated cubes, then those of cubes that are apart:
+    further ones leave the parts of what is there as they are.
+    """
+    every, taken, found = list(volumes), set[int](), []
+    for kinds in (("real", "augmented"), ("generated",), ("apart",)):
+        cells = {cell for volume in every if volume.kind in kinds for cell in volume.cells} - taken
+        taken |= cells
+        found.append(sorted(cells))
+    return found
+
+
+def dealers(seed: int) -> Iterator[np.random.Generator]:
+    """Yield what deals each of `dealt_alone`."""
+    yield np.random.default_rng(seed)
+    yield from (np.random.default_rng([seed, number]) for number in count(1))
 
 
 @lru_cache(maxsize=GRAPHS_KEPT)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
-from ewval.core.forest.labelled import LabelledVolume, VolumeKind
+from ewval.core.forest.labelled import LabelledVolume, VolumeKind, dealers, dealt_alone
 from ewval.core.graph.graph import SegmentGraph, has_graph
 from ewval.core.index.split import Split, read_split
 from ewval.core.progress import SILENT, Progress
@@ -74,14 +74,17 @@ def read_labelled(
 def share_out(volumes: Iterable[LabelledVolume], *, parts: int, seed: int = 0) -> dict[int, int]:
     """Return a part for every cell, the same for a cell in all its cubes; parts differ by at most one cell.
 
+    Cells of generated cubes are dealt among themselves.
+
     Args:
         volumes: With known cells.
         parts: How many.
         seed: Of the draw.
     """
-    cells = sorted({cell for volume in volumes for cell in volume.cells})
-    drawn = np.random.default_rng(seed).permutation(len(cells))
-    return {cell: int(place % parts) for cell, place in zip(cells, drawn, strict=True)}
+    dealt: dict[int, int] = {}
+    for random, cells in zip(dealers(seed), dealt_alone(volumes), strict=False):
+        dealt |= {cell: int(place % parts) for cell, place in zip(cells, random.permutation(len(cells)), strict=True)}
+    return dealt
 
 
 def _drawn(table: TaskTable, rows: NDArray[np.int64], *, most: int | None, seed: int) -> list[int]:

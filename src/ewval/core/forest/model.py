@@ -23,7 +23,7 @@ from ewval.core.forest.kept_odds import judged
 from ewval.core.graph.graph import SegmentGraph
 from ewval.core.storage.cache import BoundedCache
 
-__all__ = ["HeadAnswer", "HeadSettings", "SegmentHead", "Specialist"]
+__all__ = ["HeadAnswer", "HeadSettings", "KnownCube", "SegmentHead", "Specialist"]
 
 GRAPHS_KEPT = 2
 """Cubes whose surroundings are kept, since tasks come ordered by volume."""
@@ -94,8 +94,15 @@ class Specialist:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What the head knows of a cube; `judge` is that of candidates. The graph is held so that its id is not reused."""
+class KnownCube:
+    """What a head knows of a cube before it is asked for a task.
+
+    Args:
+        graph: Of the cube; held so that its id is not reused.
+        around: The graph with the judgement of its contacts.
+        judge: Of candidates.
+        familiarity: Of the cube, see `ewval.core.forest.familiarity`; None where the head cannot say.
+    """
 
     graph: SegmentGraph
     around: Surroundings
@@ -122,7 +129,7 @@ class SegmentHead:
     away: HeadSettings | None = None
     familiarity: Familiarity | None = None
     specialist: Specialist | None = None
-    _kept: BoundedCache[int, _Known] = field(
+    _kept: BoundedCache[int, KnownCube] = field(
         default_factory=lambda: BoundedCache(GRAPHS_KEPT), init=False, repr=False, compare=False
     )
 
@@ -143,7 +150,7 @@ class SegmentHead:
             excluded_ids: Segments known not to belong to it: they never join, and the answer leaves them out.
         """
         seed = graph.rows(np.unique(np.fromiter(seed_ids, dtype=np.int64)))
-        known = self._known(graph, kept)
+        known = self.known(graph, kept=kept)
         if not len(seed):
             return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0, known.familiarity)
         settings = self.settings_at(known.familiarity)
@@ -163,9 +170,13 @@ class SegmentHead:
             return self.settings
         return self.settings.toward(self.away, familiarity)
 
+    def known(self, graph: SegmentGraph, *, kept: Path | None = None) -> KnownCube:
+        """Return what the head knows of the cube of `graph`; the latest few are kept."""
+        return self._kept.get(id(graph), lambda: self._look(graph, kept))
+
     def surroundings(self, graph: SegmentGraph, *, kept: Path | None = None) -> Surroundings:
         """Return `graph` with this head's judgement of its pairs; the latest few are kept."""
-        return self._known(graph, kept).around
+        return self.known(graph, kept=kept).around
 
     def without_specialist(self, cubes: Iterable[NDArray[np.float32]]) -> "SegmentHead":
         """Return the head for cubes of one look, the specialist's share settled.
@@ -179,13 +190,10 @@ class SegmentHead:
         pairs, candidates = self._shared(float(np.mean(shares)) if shares else 0.0)
         return replace(self, pairs=pairs, candidates=candidates, specialist=None)
 
-    def _known(self, graph: SegmentGraph, kept: Path | None) -> _Known:
-        return self._kept.get(id(graph), lambda: self._look(graph, kept))
-
-    def _look(self, graph: SegmentGraph, kept: Path | None) -> _Known:
+    def _look(self, graph: SegmentGraph, kept: Path | None) -> KnownCube:
         familiarity, share = self._familiar(graph.evidence)
         pairs, judge = self._shared(share)
-        return _Known(graph, survey(graph, judged(pairs, graph.evidence, kept=kept)), judge, familiarity)
+        return KnownCube(graph, survey(graph, judged(pairs, graph.evidence, kept=kept)), judge, familiarity)
 
     def _familiar(self, evidence: NDArray[np.float32]) -> tuple[float | None, float]:
         """Return the familiarity of a cube, and the specialist's share in it: none in one that was learned from."""

@@ -37,7 +37,7 @@ class Habit:
 
 
 USUAL = Habit()
-E2198 = Habit(from_face=0.9, from_inside=0.05, smallest=6e-4, by_size=0.0, seed_share=0.75)
+E2198 = Habit(from_face=0.9, from_inside=0.05, smallest=3e-4, by_size=0.0, seed_share=0.75)
 """Tasks there come from the volume before and with most of the answer, since what is certain is joined beforehand."""
 SPREAD = 3.0
 """Of the seed's share about its mean: the greater, the less."""

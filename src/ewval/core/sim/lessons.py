@@ -17,7 +17,7 @@ from ewval.core.progress import SILENT, Progress
 from ewval.core.sim.exercises import E2198, USUAL, Exercise, Habit, draw_exercises
 from ewval.core.sim.players import ADMIN
 from ewval.core.sim.sample import DrawStyle, generate_cube
-from ewval.core.sim.tissue.style import draw_retina, draw_retina_like, draw_style
+from ewval.core.sim.tissue.style import draw_detected, draw_retina, draw_retina_like, draw_style
 from ewval.core.sim.volume_files import write_volume_files
 from ewval.core.storage.files import write_atomically
 from ewval.core.tasks.seed_files import write_task_files
@@ -33,6 +33,7 @@ CUBES = 1_000_003
 MOST_CUBES = 2**40
 LOOKS: dict[str, tuple[DrawStyle, Habit]] = {
     "any": (draw_style, USUAL),
+    "detected": (draw_detected, USUAL),
     "retina": (draw_retina, E2198),
     "retina-like": (draw_retina_like, E2198),
 }

@@ -43,7 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--magnify", type=int, default=1, help="1, 2 or 4: generate smaller and enlarge")
     parser.add_argument("--raw", action="store_true", help="write the volumes as downloaded, too")
     parser.add_argument(
-        "--look", default="any", help="any: each cube its own; retina: like E2198; retina-like: varied around it"
+        "--look",
+        default="any",
+        help="any: each cube its own; detected: so, too, and segmented by its image; retina: like E2198; "
+        "retina-like: varied around it",
     )
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one for each core)")
     return parser

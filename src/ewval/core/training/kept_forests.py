@@ -18,7 +18,7 @@ from ewval.core.training.interrupt import StopRequest
 
 __all__ = ["Interrupted", "KeptForests", "key_of"]
 
-RECIPE = 3
+RECIPE = 4
 """Raised whenever forests come to learn otherwise from the same cubes, so that those kept of before are left alone."""
 
 

@@ -15,7 +15,7 @@ from ewval.core.training.augmented import AugmentedCubes
 
 __all__ = ["GeneratedCubes", "GraphRecipe", "Look"]
 
-Look = Literal["any", "retina", "retina-like"]
+Look = Literal["any", "detected", "retina", "retina-like"]
 
 
 @dataclass(frozen=True, slots=True)

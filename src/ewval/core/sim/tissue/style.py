@@ -51,6 +51,7 @@ class Style:
         from_image: Whether the segmentation looks for boundaries in the picture itself, noise and all, or is told of
             the membranes.
         lines: Whether a line of 0 is drawn between segments that no boundary parts.
+        told: How much a detector that looks at the picture knows of the membranes themselves, 0 to 1.
     """
 
     calibre: float = 11.0
@@ -92,6 +93,7 @@ class Style:
     necks: tuple[float, ...] = (4.0, 2.5, 1.7, 0.9)
     from_image: bool = False
     lines: bool = False
+    told: float = 0.0
 
 
 def draw_style(rng: np.random.Generator) -> Style:
@@ -176,6 +178,7 @@ def draw_retina(rng: np.random.Generator) -> Style:
         splitting=0.2,
         boundary=2.2,
         from_image=True,
+        told=0.3,
         lines=True,
     )
 
@@ -216,5 +219,24 @@ def draw_retina_like(rng: np.random.Generator) -> Style:
         fragments=float(rng.uniform(0.02, 0.06)),
         splitting=float(rng.uniform(0.0, 0.6)),
         boundary=float(rng.uniform(1.9, 3.0)),
+        told=float(rng.uniform(0.2, 0.6)),
         lines=bool(rng.random() < 0.7),
+    )
+
+
+def draw_detected(rng: np.random.Generator) -> Style:
+    """Return a style at random, cut into segments by a detector that sees nothing but the picture."""
+    return replace(
+        draw_style(rng),
+        noise=float(rng.uniform(4, 14)),
+        grain=float(rng.uniform(0.3, 0.6)),
+        jpeg=int(rng.choice([25, 75, 95])),
+        squeeze=float(rng.choice([1.0, rng.uniform(1.0, 1.6)])),
+        reticulum=float(rng.choice([0.0, 1.0]) * rng.uniform(10, 40)),
+        fragments=float(rng.uniform(0.02, 0.06)),
+        splitting=float(rng.uniform(0.0, 0.6)),
+        boundary=float(rng.uniform(1.9, 3.2)),
+        from_image=True,
+        lines=bool(rng.random() < 0.6),
+        told=float(rng.uniform(0.5, 0.9)),
     )
