@@ -39,7 +39,7 @@ SIDES = ("train", "val", "test")
 ALL = 10**9
 HELD_OUT = 0.4
 PARTS = 5
-ALSO_WEIGHT = 0.05
+ALSO_WEIGHT = 0.3
 CONFIG = LearnConfig(draws=1, rounds=2)
 """As the recipe `graph` has it."""
 

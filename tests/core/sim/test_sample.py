@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ewval.core.sim.sample import Cube, generate_cube
-from ewval.core.sim.tissue.style import Style, draw_retina, draw_retina_like, draw_style
+from ewval.core.sim.tissue.style import Style, draw_detected, draw_retina, draw_retina_like, draw_style
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,17 @@ def test_merging_and_splitting_do_what_they_say() -> None:
     assert merged.max(1).sum() / merged.sum() < plain.max(1).sum() / plain.sum()
 
 
+def test_a_detector_that_is_told_of_the_membranes_merges_less_in_what_it_cannot_see() -> None:
+    def shared_by_several(told: float) -> float:
+        style = replace(Style(), membrane=35.0, noise=14.0, from_image=True, told=told)
+        made = generate_cube(8, edge=96, style=style)
+        table = overlaps(made.labels, made.truth)
+        sizes = table.sum(1)
+        return float(sizes[table.max(1) < 0.9 * sizes].sum() / sizes.sum())
+
+    assert shared_by_several(0.6) < shared_by_several(0.3) < shared_by_several(0.0)
+
+
 def test_styles_vary() -> None:
     drawn = [draw_style(np.random.default_rng(seed)) for seed in range(20)]
     assert len(set(drawn)) == 20
@@ -74,6 +87,14 @@ def test_styles_about_retina_vary_more_than_retina_on_either_side_of_it() -> Non
     )
     assert min(about) < min(exact)
     assert max(about) > max(exact)
+
+
+def test_looks_of_every_kind_can_be_segmented_by_what_is_seen_in_them() -> None:
+    drawn = [draw_detected(np.random.default_rng(seed)) for seed in range(20)]
+    assert len(set(drawn)) == 20
+    assert np.std([style.membrane for style in drawn]) > 10
+    assert all(style.from_image and 0.5 <= style.told <= 0.9 for style in drawn)
+    assert {style.lines for style in drawn} == {False, True}
 
 
 @pytest.mark.parametrize("edge", [30, 65, 0])

@@ -12,7 +12,7 @@ import pytest
 from block_cube import block_cube
 from ewval.core.errors import DamagedError, MissingError, SettingError, UsageError
 from ewval.core.folder import DataFolder
-from ewval.core.forest import fit as fit_head
+from ewval.core.forest import away
 from ewval.core.forest.boosting import BoostingConfig
 from ewval.core.forest.decider import ForestDecider
 from ewval.core.forest.labelled import LabelledVolume
@@ -289,8 +289,8 @@ def test_generated_cubes_teach_but_choose_no_settings(
             target.raw(int(graph.stem)).mkdir(parents=True)
             (target.raw(int(graph.stem)) / "metadata.json").touch()
 
-    try_cell: Any = fit_head._try_cell
-    monkeypatch.setattr(fit_head, "_try_cell", note)
+    try_cell: Any = away._try_cell
+    monkeypatch.setattr(away, "_try_cell", note)
     monkeypatch.setattr("ewval.core.sim.lessons.write_lessons", make)
     train(folder, tmp_path / "one")
     generated = GeneratedCubes(cubes=2, tasks=3, seed=9)
