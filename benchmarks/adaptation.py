@@ -39,7 +39,7 @@ SIDES = ("train", "val", "test")
 ALL = 10**9
 HELD_OUT = 0.4
 PARTS = 5
-ALSO_WEIGHT = 0.3
+ALSO_WEIGHT = 0.05
 CONFIG = LearnConfig(draws=1, rounds=2)
 """As the recipe `graph` has it."""
 
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--target", type=Path, action="append", required=True, help="folders of one tissue")
     parser.add_argument("--others", type=Path, action="append", required=True, help="what the start learns from")
     parser.add_argument("--also", type=Path, action="append", default=[], help="generated cubes for the start")
+    parser.add_argument("--also-weight", type=float, default=ALSO_WEIGHT, help="of their examples")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--ask", choices=("cubes", "cells"), default="cells")
     parser.add_argument("--cells", type=lambda text: [int(n) for n in text.split(",")], default=[5, 10, 20, 40])
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--forms", type=int, default=0, help="the same of the target's cubes")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    start = the_start(chosen.others, chosen.also, out=chosen.out, forms=chosen.start_forms)
+    start = the_start(chosen.others, chosen.also, out=chosen.out, forms=chosen.start_forms, weight=chosen.also_weight)
     target = cubes(chosen.target, forms=chosen.forms, kept=chosen.out / "augmented")
     draw = by_cubes if chosen.ask == "cubes" else by_cells
     print(
@@ -117,13 +118,15 @@ def drawn(cells: Collection[int], count: int, draw: int) -> set[int]:
     return set(np.random.default_rng([count, draw]).permutation(sorted(cells))[:count].tolist())
 
 
-def the_start(others: Sequence[Path], also: Sequence[Path], *, out: Path, forms: int = 0) -> Start:
+def the_start(
+    others: Sequence[Path], also: Sequence[Path], *, out: Path, forms: int = 0, weight: float = ALSO_WEIGHT
+) -> Start:
     """Learn the start, once."""
     path = out / "start.pickle"
     if not path.is_file():
         volumes = cubes(others, forms=forms, kept=out / "augmented")
         for folder in also:
-            volumes += read_labelled(DataFolder(folder), weight=ALSO_WEIGHT, kind="generated")
+            volumes += read_labelled(DataFolder(folder), weight=weight, kind="generated")
         fitted = fit_head(volumes, share_out(volumes, parts=PARTS), config=CONFIG)
         path.write_bytes(pickle.dumps(Start(fitted.head, fitted.tuned.thresholds)))
     return pickle.loads(path.read_bytes())
