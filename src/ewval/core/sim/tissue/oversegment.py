@@ -44,7 +44,8 @@ def boundary_evidence(
         rng: Of what it overlooks and believes in.
         exposure: The noiseless picture.
         style: Of the detector.
-        image: uint8, the picture at raw size: a detector that looks `from_image` sees nothing else.
+        image: uint8, the picture at raw size: a detector that looks `from_image` sees it, and knows of the rest
+            what it is told.
     """
     shape = shape_of(exposure.grey)
     overlooked = share_mask(smooth_noise(rng, shape, scale=7), style.merging, softness=0.4)

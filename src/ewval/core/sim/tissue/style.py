@@ -51,7 +51,7 @@ class Style:
         from_image: Whether the segmentation looks for boundaries in the picture itself, noise and all, or is told of
             the membranes.
         lines: Whether a line of 0 is drawn between segments that no boundary parts.
-        told: How much a detector that looks at the picture knows of the membranes themselves, 0 to 1.
+        told: Share of the evidence of a detector that looks at the picture which comes from the membranes themselves.
     """
 
     calibre: float = 11.0
@@ -225,7 +225,10 @@ def draw_retina_like(rng: np.random.Generator) -> Style:
 
 
 def draw_detected(rng: np.random.Generator) -> Style:
-    """Return a style at random, cut into segments by a detector that sees nothing but the picture."""
+    """Return a style at random, its segments found in the picture by a detector that mostly knows the membranes.
+
+    Cuts then lie where the picture made it doubt, as in a real over-segmentation, and few segments hold two neurites.
+    """
     return replace(
         draw_style(rng),
         noise=float(rng.uniform(4, 14)),
