@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ewval.core.forest.calibration import BetaCalibration
+from ewval.core.forest.calibration.beta import BetaCalibration
 from ewval.core.forest.familiarity import MOST_CUBES, Familiarity, some_of
 from ewval.core.forest.model import HeadSettings
 

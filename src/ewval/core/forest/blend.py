@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ewval.core.forest.boosting import Forest, sum_forests
-from ewval.core.forest.logistic import fit_logistic
+from ewval.core.forest.calibration.logistic import fit_logistic
 
 __all__ = ["Blend"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ewval.core.errors import DamagedError
 from ewval.core.forest.boosting import Forest, sum_forests
-from ewval.core.forest.calibration import BetaCalibration
+from ewval.core.forest.calibration.beta import BetaCalibration
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.familiarity import Familiarity, sketch_of
 from ewval.core.forest.growth import best_cut, grow

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.calibration import BetaCalibration
+from ewval.core.forest.calibration.beta import BetaCalibration
 from ewval.core.forest.growth import Growth, best_cut
 from ewval.core.forest.model import HeadSettings
 from ewval.core.segments.verdicts import Thresholds

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ewval.core.constants import SEGMENT_ID_COUNT
-from ewval.core.forest.logistic import fit_logistic
+from ewval.core.forest.calibration.logistic import fit_logistic
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.verdicts import segment_f1
 from ewval.core.segments.views import Resolution, ViewSource

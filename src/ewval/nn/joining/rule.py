@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.logistic import chance_of
+from ewval.core.forest.calibration.logistic import chance_of
 from ewval.core.segments.views import Resolution
 
 __all__ = ["JoinRule", "join_rules"]

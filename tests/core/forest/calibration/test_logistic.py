@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ewval.core.forest.logistic import chance_of, fit_logistic
+from ewval.core.forest.calibration.logistic import chance_of, fit_logistic
 
 
 def test_the_numbers_behind_the_data_are_found() -> None:

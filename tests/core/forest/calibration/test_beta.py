@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ewval.core.forest.calibration import BetaCalibration
+from ewval.core.forest.calibration.beta import BetaCalibration
 
 ODDS = np.linspace(-6, 6, 50)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.logistic import RIDGE, chance_of, fit_logistic
+from ewval.core.forest.calibration.logistic import RIDGE, chance_of, fit_logistic
 
 __all__ = ["BetaCalibration"]
 
