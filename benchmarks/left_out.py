@@ -27,14 +27,14 @@ from ewval.core.evaluation.bootstrap import ClusterSums, interval, resampled_mea
 from ewval.core.evaluation.calibration import ece
 from ewval.core.evaluation.review import found_first
 from ewval.core.folder import DataFolder
-from ewval.core.forest.away import learn_away, named
+from ewval.core.forest.away import learn_away
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.fit import FittedHead, fit_head, learn_specialist, look_of_real
 from ewval.core.forest.growth import Growth, best_cut, grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
-from ewval.core.forest.learn import LearnConfig
+from ewval.core.forest.learn import LearnConfig, named
 from ewval.core.forest.model import HeadSettings, SegmentHead
 from ewval.core.forest.tune import Trial, tune, tune_away
 from ewval.core.recipe import check_recipe, read_recipe

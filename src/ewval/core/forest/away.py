@@ -11,7 +11,7 @@ from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.examples import draw_cells
 from ewval.core.forest.growth import grow
 from ewval.core.forest.labelled import LabelledVolume, validating
-from ewval.core.forest.learn import Keep, LearnConfig, learn_candidates, learn_pairs
+from ewval.core.forest.learn import Keep, LearnConfig, learn_candidates, learn_pairs, named
 from ewval.core.forest.states import draw_seed
 from ewval.core.forest.tune import Trial
 from ewval.core.progress import SILENT, Progress
@@ -22,7 +22,6 @@ __all__ = [
     "count_away",
     "courses_of",
     "learn_away",
-    "named",
     "tissues_of",
     "try_cells",
     "try_forests",
@@ -178,12 +177,3 @@ def _try_cell(
         target[to_add] = True
         trials.append(Trial(volume.dataset, grow(around, rows, judge=forest), voxels, target))
     return trials
-
-
-def named(keep: Keep, prefix: str) -> Keep:
-    """Return the same keep with a prefix to all names."""
-
-    def kept(name: str, fit: Callable[[], Forest]) -> Forest:
-        return keep(prefix + name, fit)
-
-    return kept

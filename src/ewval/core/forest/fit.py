@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.forest.away import common_of, count_away, courses_of, learn_away, named, try_cells
+from ewval.core.forest.away import common_of, count_away, courses_of, learn_away, try_cells
 from ewval.core.forest.boosting import merge_forests
 from ewval.core.forest.candidates import survey
 from ewval.core.forest.familiarity import Familiarity, some_of
-from ewval.core.forest.labelled import LabelledVolume, dealers, dealt_alone
+from ewval.core.forest.labelled import LabelledVolume, dealt_alone
 from ewval.core.forest.learn import (
     Keep,
     LearnConfig,
@@ -19,6 +19,7 @@ from ewval.core.forest.learn import (
     fit_anew,
     learn_candidates,
     learn_pairs,
+    named,
 )
 from ewval.core.forest.model import SegmentHead, Specialist
 from ewval.core.forest.tune import Trial, Tuned, tune, tune_away
@@ -190,7 +191,7 @@ def _tuned(start: Start) -> Tuned:
 def _deal(parts: Mapping[int, int], volumes: Sequence[LabelledVolume], *, seed: int) -> dict[int, int]:
     """Return other parts of the same sizes for the cells, those of generated cubes dealt among themselves."""
     dealt: dict[int, int] = {}
-    for random, cells in zip(dealers(seed), dealt_alone(volumes), strict=False):
+    for cells, random in dealt_alone(volumes, seed=seed):
         known = [cell for cell in cells if cell in parts]
         dealt |= zip(known, random.permutation([parts[cell] for cell in known]).tolist(), strict=True)
     return dealt

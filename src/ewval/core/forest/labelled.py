@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,6 @@ __all__ = [
     "LabelledVolume",
     "VolumeKind",
     "cells_of",
-    "dealers",
     "dealt_alone",
     "known_pairs",
     "surroundings_of",
@@ -142,24 +140,17 @@ def cells_of(volumes: Iterable[LabelledVolume]) -> set[int]:
     return {cell for volume in validating(volumes) for cell in volume.cells}
 
 
-def dealt_alone(volumes: Iterable[LabelledVolume]) -> list[list[int]]:
-    """Return the cells that are dealt into parts among themselves, each ascending.
+def dealt_alone(volumes: Iterable[LabelledVolume], *, seed: int) -> Iterator[tuple[list[int], np.random.Generator]]:
+    """Yield the cells that are dealt into parts among themselves, ascending, and what deals them.
 
     First those of what is there, in whatever form, then those of generated cubes, then those of cubes that are apart:
     further ones leave the parts of what is there as they are.
     """
-    every, taken, found = list(volumes), set[int](), []
-    for kinds in (("real", "augmented"), ("generated",), ("apart",)):
+    every, taken = list(volumes), set[int]()
+    for number, kinds in enumerate((("real", "augmented"), ("generated",), ("apart",))):
         cells = {cell for volume in every if volume.kind in kinds for cell in volume.cells} - taken
         taken |= cells
-        found.append(sorted(cells))
-    return found
-
-
-def dealers(seed: int) -> Iterator[np.random.Generator]:
-    """Yield what deals each of `dealt_alone`."""
-    yield np.random.default_rng(seed)
-    yield from (np.random.default_rng([seed, number]) for number in count(1))
+        yield sorted(cells), np.random.default_rng([seed, number] if number else seed)
 
 
 @lru_cache(maxsize=GRAPHS_KEPT)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ewval.core.errors import MissingError
 from ewval.core.folder import DataFolder
-from ewval.core.forest.labelled import LabelledVolume, VolumeKind, dealers, dealt_alone
+from ewval.core.forest.labelled import LabelledVolume, VolumeKind, dealt_alone
 from ewval.core.graph.graph import SegmentGraph, has_graph
 from ewval.core.index.split import Split, read_split
 from ewval.core.progress import SILENT, Progress
@@ -82,7 +82,7 @@ def share_out(volumes: Iterable[LabelledVolume], *, parts: int, seed: int = 0) -
         seed: Of the draw.
     """
     dealt: dict[int, int] = {}
-    for random, cells in zip(dealers(seed), dealt_alone(volumes), strict=False):
+    for cells, random in dealt_alone(volumes, seed=seed):
         dealt |= {cell: int(place % parts) for cell, place in zip(cells, random.permutation(len(cells)), strict=True)}
     return dealt
 

@@ -26,7 +26,16 @@ from ewval.core.forest.states import SamplingConfig
 from ewval.core.graph.names import CONTACT_NAMES
 from ewval.core.progress import SILENT, Progress
 
-__all__ = ["Keep", "LearnConfig", "LearnedCandidates", "PairJudgement", "fit_anew", "learn_candidates", "learn_pairs"]
+__all__ = [
+    "Keep",
+    "LearnConfig",
+    "LearnedCandidates",
+    "PairJudgement",
+    "fit_anew",
+    "learn_candidates",
+    "learn_pairs",
+    "named",
+]
 
 
 Keep = Callable[[str, Callable[[], Forest]], Forest]
@@ -36,6 +45,15 @@ Keep = Callable[[str, Callable[[], Forest]], Forest]
 def fit_anew(name: str, fit: Callable[[], Forest]) -> Forest:  # noqa: ARG001 - a Keep that keeps nothing
     """Return what `fit` returns."""
     return fit()
+
+
+def named(keep: Keep, prefix: str) -> Keep:
+    """Return the same keep with a prefix to all names."""
+
+    def kept(name: str, fit: Callable[[], Forest]) -> Forest:
+        return keep(prefix + name, fit)
+
+    return kept
 
 
 PAIR_TREES = BoostingConfig(trees=100, depth=5, rate=0.15, row_share=0.7, column_share=0.3)

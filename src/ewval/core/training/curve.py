@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ewval.core.forest.adapt import adapt_head, count_adapting_forests, score_on, settled
-from ewval.core.forest.away import named
 from ewval.core.forest.fit import Start
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import share_out
-from ewval.core.forest.learn import Keep, LearnConfig
+from ewval.core.forest.learn import Keep, LearnConfig, named
 
 __all__ = ["Curve", "CurvePoint", "count_curve_forests", "curve_line", "learning_curve", "trend"]
 

@@ -49,9 +49,10 @@ def boundary_evidence(
     """
     shape = shape_of(exposure.grey)
     overlooked = share_mask(smooth_noise(rng, shape, scale=7), style.merging, softness=0.4)
-    seen = _seen(exposure, style=style)
     if image is not None and style.from_image:
         seen = (1 - style.told) * _seen_in(image, style=style) + style.told * exposure.membranes
+    else:
+        seen = _seen(exposure, style=style)
     false = np.exp(-((smooth_noise(rng, shape, scale=11) / 0.09) ** 2))
     false *= share_mask(smooth_noise(rng, shape, scale=16), 0.5, softness=0.8)
     doubt = style.fragments * smooth_noise(rng, shape, scale=2.2)

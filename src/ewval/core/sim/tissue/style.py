@@ -227,7 +227,7 @@ def draw_retina_like(rng: np.random.Generator) -> Style:
 def draw_detected(rng: np.random.Generator) -> Style:
     """Return a style at random, its segments found in the picture by a detector that mostly knows the membranes.
 
-    Cuts then lie where the picture made it doubt, as in a real over-segmentation, and few segments hold two neurites.
+    Cuts then lie where the picture made it doubt, as in a real over-segmentation.
     """
     return replace(
         draw_style(rng),
