@@ -1,6 +1,7 @@
 """Agglomeration, candidates, growth and where it stops."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from block_cube import block_cube
 from ewval.core.forest.agglomeration import agglomerate
 from ewval.core.forest.candidates import POOLED_EVIDENCE, Surroundings, survey
-from ewval.core.forest.growth import best_cut, grow
+from ewval.core.forest.growth import NEXT_TO_NOTHING, best_cut, grow
 from ewval.core.graph.graph import SegmentGraph, build_graph
 
 MEAN_ODDS = 1
@@ -111,10 +112,10 @@ def test_a_cube_of_one_segment_has_nothing_to_grow() -> None:
 
 
 def expected_f1(voxels: list[float], probability: list[float], count: int, *, nothing: float) -> float:
-    """The expectation spelled out: the truth ends after segment k with p[k] - p[k + 1]."""
+    """The expectation spelled out: the truth ends after segment k with p[k] - p[k + 1], early ends weighed down."""
     chances = [1.0, *probability, 0.0]
     weights = [a - b for a, b in itertools.pairwise(chances)]
-    weights[0] *= nothing
+    weights = [w * nothing ** math.exp(-sum(voxels[:k]) / NEXT_TO_NOTHING) for k, w in enumerate(weights)]
     total = 0.0
     for end, weight in enumerate(weights):
         size = sum(voxels[:count]) + sum(voxels[:end])
@@ -122,7 +123,7 @@ def expected_f1(voxels: list[float], probability: list[float], count: int, *, no
     return total / sum(weights)
 
 
-@pytest.mark.parametrize("nothing", [1.0, 0.3, 0.0])
+@pytest.mark.parametrize("nothing", [1.0, 0.3, 0.05])
 def test_the_cut_is_the_prefix_with_the_greatest_expected_f1(nothing: float) -> None:
     random = np.random.default_rng(1)
     for _ in range(20):
@@ -139,6 +140,19 @@ def test_a_large_unsure_segment_is_worth_a_try_only_beside_a_small_sure_one() ->
     assert best_cut(np.array([10.0, 10_000.0]), chances, nothing=1.0).count == 1
     assert best_cut(np.array([10.0, 10_000.0]), np.array([0.9, 0.6]), nothing=1.0).count == 2
     assert best_cut(np.array([10_000.0, 10.0]), chances, nothing=1.0).count >= 1
+
+
+def test_that_little_is_to_be_added_is_as_seldom_as_that_nothing_is() -> None:
+    chances = np.array([0.9, 0.4])
+    assert best_cut(np.array([100.0, 10_000.0]), chances, nothing=1.0).count == 1
+    assert best_cut(np.array([100.0, 10_000.0]), chances, nothing=0.1).count == 2
+    assert best_cut(np.array([10_000.0, 1_000_000.0]), chances, nothing=0.1).count == 1
+
+
+def test_a_weight_of_zero_is_taken_as_next_to_none() -> None:
+    cut = best_cut(np.array([5_000.0, 5_000.0]), np.array([0.2, 0.1]), nothing=0.0)
+    assert cut.count >= 1
+    assert 0 <= cut.expected_f1 <= 1
 
 
 def test_nothing_that_could_join_is_a_sure_answer() -> None:

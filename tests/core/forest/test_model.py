@@ -440,7 +440,7 @@ def test_drawn_seeds_are_parts_of_the_cell(volumes: list[LabelledVolume]) -> Non
 def trial(odds: list[float], is_target: list[bool], *, dataset: str = "a") -> Trial:
     count = len(odds)
     growth = Growth(np.arange(count), np.array(odds), np.zeros(0, np.int64), np.zeros(0))
-    return Trial(dataset, growth, np.full(count, 100.0), np.array(is_target))
+    return Trial(dataset, growth, np.full(count, 10_000.0), np.array(is_target))
 
 
 def test_the_calibration_makes_log_odds_mean_what_they_say() -> None:

@@ -12,7 +12,7 @@ from ewval.core.forest.candidates import Surroundings
 from ewval.core.forest.compiled import CompiledObject
 from ewval.core.kernels.library import kernels
 
-__all__ = ["Cut", "GrowingObject", "Growth", "PlainObject", "begin", "best_cut", "grow"]
+__all__ = ["NEXT_TO_NOTHING", "Cut", "GrowingObject", "Growth", "PlainObject", "begin", "best_cut", "grow"]
 
 Judge = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """From the numbers of candidates to the log-odds that they belong to the object."""
@@ -26,6 +26,10 @@ LEAST = -3.0
 NOBODY = np.zeros(0, dtype=np.int64)
 MOST_SEGMENTS = 400
 """Growth ends there: no answer in the developer sample holds more than 181 segments."""
+NEXT_TO_NOTHING = 1000.0
+"""Voxels over which the weight of adding nothing fades."""
+LEAST_WEIGHT = 1e-6
+"""Of adding nothing: at 0 every case would weigh nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +157,14 @@ def best_cut(voxels: NDArray[np.float64], probability: NDArray[np.float64], *, n
     Args:
         voxels: float64[k], of the segments in order of joining.
         probability: float64[k], never rising.
-        nothing: Weight of the case that there is nothing to add, as a multiple of its probability.
+        nothing: Weight of the case that there is nothing to add, as a multiple of its probability. That there is next
+            to nothing to add weighs between this and 1: neurites end after some hundred voxels about as seldom.
     """
     if not len(voxels):
         return Cut(0, 1.0)
     ends = np.concatenate([[1.0], probability]) - np.concatenate([probability, [0.0]])
-    ends[0] *= nothing
     total = np.concatenate([[0.0], np.cumsum(voxels)])
+    ends *= max(nothing, LEAST_WEIGHT) ** np.exp(-total / NEXT_TO_NOTHING)
     both = total[:, None] + total
     f1 = np.where(both > 0, 2 * np.minimum(total[:, None], total) / np.maximum(both, 1), 1.0)
     expected = f1 @ (ends / ends.sum())
