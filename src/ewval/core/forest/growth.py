@@ -26,7 +26,7 @@ LEAST = -3.0
 NOBODY = np.zeros(0, dtype=np.int64)
 MOST_SEGMENTS = 400
 """Growth ends there: no answer in the developer sample holds more than 181 segments."""
-NEXT_TO_NOTHING = 1000.0
+NEXT_TO_NOTHING = 500.0
 """Voxels over which the weight of adding nothing fades."""
 LEAST_WEIGHT = 1e-6
 """Of adding nothing: at 0 every case would weigh nothing."""
