@@ -12,6 +12,7 @@ from block_cube import block_volume
 from counted import Counted
 from ewval.core.errors import DamagedError
 from ewval.core.forest import away as away_module
+from ewval.core.forest import learn as learning
 from ewval.core.forest.boosting import BoostingConfig, Forest
 from ewval.core.forest.candidates import CANDIDATE_NAMES, survey
 from ewval.core.forest.examples import draw_candidates, draw_cells, draw_pairs
@@ -19,7 +20,7 @@ from ewval.core.forest.fit import FittedHead, _deal, fit_head
 from ewval.core.forest.growth import Growth
 from ewval.core.forest.labelled import LabelledVolume, VolumeKind, known_pairs, surroundings_of
 from ewval.core.forest.labelled_folder import share_out
-from ewval.core.forest.learn import LearnConfig, learn_pairs
+from ewval.core.forest.learn import LearnConfig, learn_candidates, learn_pairs
 from ewval.core.forest.model import SegmentHead
 from ewval.core.forest.states import SamplingConfig, draw_seed, sample_states
 from ewval.core.forest.tune import MAYBE_BOUNDS, Trial, tune
@@ -316,6 +317,42 @@ def test_withheld_segments_are_no_candidates_to_learn_from(volumes: list[Labelle
 
     assert not states(others[:0]).all()
     assert states(others).all()
+
+
+def test_examples_are_drawn_for_forests_that_are_not_kept_alone(
+    volumes: list[LabelledVolume], parts: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, Forest] = {}
+
+    def keep(name: str, fit: Callable[[], Forest]) -> Forest:
+        if name not in kept:
+            kept[name] = fit()
+        return kept[name]
+
+    def learn() -> tuple[Forest, Forest]:
+        pairs = learn_pairs(volumes, parts, config=SMALL, keep=keep)
+        return pairs.forest, learn_candidates(volumes, pairs, config=SMALL, keep=keep).forest
+
+    first = learn()
+    drawn: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        draw = getattr(learning, name)
+
+        def draw_noted(*args: Any, **words: Any) -> Any:
+            drawn.append(name)
+            return draw(*args, **words)
+
+        return draw_noted
+
+    for name in ("draw_pairs", "draw_candidates"):
+        monkeypatch.setattr(learning, name, noted(name))
+    again = learn()
+    assert drawn == []
+    assert [forest.leaf.tobytes() for forest in again] == [forest.leaf.tobytes() for forest in first]
+    del kept["candidates-0"]
+    assert learn()[1].leaf.tobytes() == first[1].leaf.tobytes()
+    assert drawn == ["draw_candidates"]
 
 
 def test_a_cells_answer_changes_no_judgement_of_its_own_pairs(

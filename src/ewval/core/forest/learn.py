@@ -1,10 +1,11 @@
 """Training of the forests, each step on judgements of cells that the step before had not seen."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cached_property, partial
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ __all__ = [
     "named",
 ]
 
+
+Examples = TypeVar("Examples", PairExamples, CandidateExamples)
 
 Keep = Callable[[str, Callable[[], Forest]], Forest]
 """From a name and how to fit it to a forest: fitted now, or kept from before."""
@@ -172,18 +175,17 @@ def learn_pairs(
         ValueError: Without some part nothing is known, or only one kind of contact.
     """
     random = np.random.default_rng(config.seed)
-    examples = draw_pairs(volumes, parts, most=config.bounds.pairs, expected=start, random=random)
-    ignored = config.ignored(CONTACT_NAMES)
-    binned = Binned.of(examples.rows, bins=config.pairs.bins, ignored=ignored)
+    draw = partial(draw_pairs, volumes, parts, most=config.bounds.pairs, expected=start, random=random)
+    drawn = _Drawn(draw, bins=config.pairs.bins, ignored=config.ignored(CONTACT_NAMES))
     without: dict[int, Forest] = {}
     for place, part in enumerate(sorted(set(parts.values()))):
-        fit = partial(_fit, binned, examples, place, config=config.pairs, seed=config.seed * 1000 + part)
+        fit = partial(_fit, drawn, place, config=config.pairs, seed=config.seed * 1000 + part)
         without[part] = keep(f"pairs-{part}", fit)
         progress.advance(1)
     own = merge_forests(list(without.values()))
     if start is None:
         return PairJudgement(own, parts, without)
-    blend = _blend_pairs(examples, start, list(without.values()), cells=len(cells_of(volumes)))
+    blend = _blend_pairs(drawn.examples, start, list(without.values()), cells=len(cells_of(volumes)))
     return PairJudgement(blend.forest(start, own), parts, without, start, blend)
 
 
@@ -211,34 +213,53 @@ def learn_candidates(
     Raises:
         ValueError: Nothing is left to decide, or only one kind of candidate was met.
     """
-    forests, first = [], None
+    first: _Drawn[CandidateExamples] | None = None
+    forests: list[Forest] = []
     for index in range(config.rounds):
         seed = config.seed * 1000 + index
-        examples = _candidates(volumes, judgement, config=config, seed=seed)
-        binned = Binned.of(examples.rows, bins=config.candidates.bins, ignored=config.ignored(CANDIDATE_NAMES))
-        fit = partial(_fit, binned, examples, None, config=config.candidates, seed=seed)
-        forests.append(keep(f"candidates-{index}", fit))
+        draw = partial(_candidates, volumes, judgement, config=config, seed=seed)
+        drawn = _Drawn(draw, bins=config.candidates.bins, ignored=config.ignored(CANDIDATE_NAMES))
+        forests.append(keep(f"candidates-{index}", partial(_fit, drawn, None, config=config.candidates, seed=seed)))
         progress.advance(1)
-        first = (examples, binned) if first is None else first
+        first = first or drawn
     assert first is not None
     without: dict[int, Forest] = {}
     for place, part in enumerate(sorted(set(judgement.parts.values())) if by_part else ()):
-        fit = partial(_fit, first[1], first[0], place, config=config.candidates, seed=config.seed * 1000)
+        fit = partial(_fit, first, place, config=config.candidates, seed=config.seed * 1000)
         without[part] = keep(f"candidates-without-{part}", fit)
         progress.advance(1)
     own = merge_forests(forests)
     if start is None:
         return LearnedCandidates(own, without)
-    blend = _blend_candidates(first[0], start, list(without.values()), cells=len(cells_of(volumes)))
+    blend = _blend_candidates(first.examples, start, list(without.values()), cells=len(cells_of(volumes)))
     return LearnedCandidates(
         blend.forest(start, own), {part: blend.forest(start, forest) for part, forest in without.items()}
     )
 
 
+class _Drawn(Generic[Examples]):
+    """What forests learn from, drawn once and only when one of them is not kept yet: drawing takes the most time."""
+
+    def __init__(self, draw: Callable[[], Examples], *, bins: int, ignored: Collection[int]) -> None:
+        self._draw: Callable[[], Examples] = draw
+        self._bins, self._ignored = bins, ignored
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The examples."""
+        return self._draw()
+
+    @cached_property
+    def binned(self) -> Binned:
+        """Their rows, for the trees."""
+        return Binned.of(self.examples.rows, bins=self._bins, ignored=self._ignored)
+
+
 def _fit(
-    binned: Binned, examples: PairExamples | CandidateExamples, place: int | None, *, config: BoostingConfig, seed: int
+    drawn: "_Drawn[PairExamples] | _Drawn[CandidateExamples]", place: int | None, *, config: BoostingConfig, seed: int
 ) -> Forest:
     """Fit the forest without the part at `place`, or with all."""
+    examples, binned = drawn.examples, drawn.binned
     used = np.ones(len(binned), dtype=bool) if place is None else examples.usable[:, place]
     rows = binned if used.all() else binned.take(used)
     return fit_forest(rows, examples.truth[used], weight=examples.weight[used], config=config, seed=seed)
