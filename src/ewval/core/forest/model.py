@@ -40,7 +40,7 @@ class HeadSettings:
     Args:
         calibration: From log-odds to probabilities; from validation cells.
         nothing: Weight of the case that there is nothing to add, see `ewval.core.forest.growth.best_cut`; from
-            validation cells. At 0.3 a first segment is tried from about one chance in four on, at 1 from one in two.
+            validation cells. At 0.3 a first large segment is tried from about one chance in four, at 1 from one in two.
     """
 
     calibration: BetaCalibration = field(default_factory=BetaCalibration)

@@ -15,7 +15,7 @@ from ewval.core.segments.verdicts import Thresholds
 __all__ = ["MAYBE_BOUNDS", "Trial", "Tuned", "is_surely_better", "score_of", "tune", "tune_away"]
 
 NOTHING = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)
-"""Of weights that score alike the first is taken. At 0.2 a first segment is added from about one chance in six on."""
+"""Of weights that score alike the first is taken. At 0.2 a first large segment is added from one chance in six on."""
 BOUNDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(15))
 WEIGHT_EXTEND = 0.9
 """Weight of tasks with something to add in the score by which bound and weight of nothing are chosen."""
