@@ -135,7 +135,7 @@ def answer_of(trial: Trial, settings: HeadSettings) -> int:
     """Return how many of the segments that joined are the answer: the first so many."""
     growth: Growth = trial.growth
     chance = settings.calibration.probability(growth.log_odds)
-    return best_cut(trial.voxels[growth.rows], chance, nothing=settings.nothing).count
+    return best_cut(trial.voxels[growth.rows], chance, nothing=settings.nothing)
 
 
 def paired(tasks: list[Grown], settings: HeadSettings) -> str:

@@ -127,7 +127,7 @@ class LookingHead:
         bright = evidence.pairs[evidence.score > -0.3]
         reached = reachable(bright, seed=seed, accepted=np.ones_like(seed))
         chosen = reached[graph.ids]
-        return HeadAnswer(graph.ids, np.where(chosen, 0.9, 0.1), chosen, 1.0)
+        return HeadAnswer(graph.ids, np.where(chosen, 0.9, 0.1), chosen)
 
 
 def looking_forest() -> ForestDecider:

@@ -128,7 +128,6 @@ def test_answers_list_each_candidate_once_and_never_the_seed(fitted: FittedHead,
     assert graph.ids[2] not in answer.ids
     assert ((answer.probability >= 0) & (answer.probability <= 1)).all()
     assert answer.probability[answer.chosen].min(initial=1) >= answer.probability[~answer.chosen].max(initial=0)
-    assert 0 <= answer.expected_f1 <= 1
 
 
 def test_what_somebody_ruled_out_is_no_part_of_the_answer(fitted: FittedHead, volumes: list[LabelledVolume]) -> None:

@@ -12,7 +12,7 @@ from ewval.core.forest.candidates import Surroundings
 from ewval.core.forest.compiled import CompiledObject
 from ewval.core.kernels.library import kernels
 
-__all__ = ["NEXT_TO_NOTHING", "Cut", "GrowingObject", "Growth", "PlainObject", "begin", "best_cut", "grow"]
+__all__ = ["NEXT_TO_NOTHING", "GrowingObject", "Growth", "PlainObject", "begin", "best_cut", "grow"]
 
 Judge = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """From the numbers of candidates to the log-odds that they belong to the object."""
@@ -47,14 +47,6 @@ class Growth:
     log_odds: NDArray[np.float64]
     refused: NDArray[np.int64]
     refused_log_odds: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How many of the segments that joined to answer with, and the volume F1 to expect from that."""
-
-    count: int
-    expected_f1: float
 
 
 class GrowingObject(Protocol):
@@ -147,8 +139,8 @@ def _run(growing: GrowingObject, allowed: NDArray[np.bool_]) -> Growth:
         growing.join(candidates[joins])
 
 
-def best_cut(voxels: NDArray[np.float64], probability: NDArray[np.float64], *, nothing: float) -> Cut:
-    """Return the prefix of a growth with the greatest expected F1 by volume.
+def best_cut(voxels: NDArray[np.float64], probability: NDArray[np.float64], *, nothing: float) -> int:
+    """Return how many segments of a growth to answer with: the prefix with the greatest expected F1 by volume.
 
     The truth is taken to be one of the prefixes: with never-rising probabilities p, it ends after segment k with
     probability p[k] - p[k + 1]. Under this the expected F1 of every answer is a weighted mean, and a large uncertain
@@ -161,12 +153,10 @@ def best_cut(voxels: NDArray[np.float64], probability: NDArray[np.float64], *, n
             to nothing to add weighs between this and 1: neurites end after some hundred voxels about as seldom.
     """
     if not len(voxels):
-        return Cut(0, 1.0)
+        return 0
     ends = np.concatenate([[1.0], probability]) - np.concatenate([probability, [0.0]])
     total = np.concatenate([[0.0], np.cumsum(voxels)])
     ends *= max(nothing, LEAST_WEIGHT) ** np.exp(-total / NEXT_TO_NOTHING)
     both = total[:, None] + total
     f1 = np.where(both > 0, 2 * np.minimum(total[:, None], total) / np.maximum(both, 1), 1.0)
-    expected = f1 @ (ends / ends.sum())
-    best = int(expected.argmax())
-    return Cut(best, float(expected[best]))
+    return int((f1 @ ends).argmax())

@@ -67,14 +67,12 @@ class HeadAnswer:
         ids: int64[k], the candidates: all that joined or touched the object, those that joined first.
         probability: float64[k] in [0, 1], that each belongs to the neuron.
         chosen: bool[k], whether it is part of the answer.
-        expected_f1: Of the answer, by volume, seed left out.
         familiarity: Of the cube, in [0, 1], see `ewval.core.forest.familiarity`; None where the head cannot say.
     """
 
     ids: NDArray[np.int64]
     probability: NDArray[np.float64]
     chosen: NDArray[np.bool_]
-    expected_f1: float
     familiarity: float | None = None
 
 
@@ -152,7 +150,7 @@ class SegmentHead:
         seed = graph.rows(np.unique(np.fromiter(seed_ids, dtype=np.int64)))
         known = self.known(graph, kept=kept)
         if not len(seed):
-            return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), 1.0, known.familiarity)
+            return HeadAnswer(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_), known.familiarity)
         settings = self.settings_at(known.familiarity)
         excluded = graph.rows(np.fromiter(excluded_ids, dtype=np.int64))
         growth = grow(known.around, seed, judge=known.judge, excluded=excluded)
@@ -160,9 +158,8 @@ class SegmentHead:
         joined = len(growth.rows)
         probability = settings.calibration.probability(np.concatenate([growth.log_odds, growth.refused_log_odds]))
         voxels = graph.voxels[growth.rows].astype(np.float64)
-        cut = best_cut(voxels, probability[:joined], nothing=settings.nothing)
-        chosen = np.arange(len(rows)) < cut.count
-        return HeadAnswer(graph.ids[rows], probability, chosen, cut.expected_f1, known.familiarity)
+        chosen = np.arange(len(rows)) < best_cut(voxels, probability[:joined], nothing=settings.nothing)
+        return HeadAnswer(graph.ids[rows], probability, chosen, known.familiarity)
 
     def settings_at(self, familiarity: float | None) -> HeadSettings:
         """Return the settings for a cube of this familiarity."""

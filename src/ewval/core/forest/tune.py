@@ -122,7 +122,7 @@ def _is_sure(gains: NDArray[np.float64]) -> bool:
 
 def _cuts(trials: Sequence[Trial], settings: HeadSettings) -> list[int]:
     """Return how many segments the head would answer each trial with."""
-    return [best_cut(t.voxels[t.growth.rows], _joined(t, settings), nothing=settings.nothing).count for t in trials]
+    return [best_cut(t.voxels[t.growth.rows], _joined(t, settings), nothing=settings.nothing) for t in trials]
 
 
 def _joined(trial: Trial, settings: HeadSettings) -> NDArray[np.float64]:
