@@ -1,12 +1,14 @@
 """What forests of a recipe reach on cells and on whole tissues that were left out of them.
 
-    python benchmarks/left_out.py FOLDER SHARED [--recipe graph-packaged] [--run RUN] [--aside]
+    python benchmarks/left_out.py FOLDER SHARED [--recipe graph-packaged] [--run RUN] [--aside] [--cubes]
 
 FOLDER holds the data folders fib25, gala and pinky, as `ewval fetch`, `pack` and `index` leave them; SHARED holds
 data/scored.json. At home each scored task is grown by forests that neither its cell nor what touches it taught, and
 the settings are those that the recipe chooses on all such tasks. Away each is grown by forests that saw nothing of
 its tissue, by settings from the other tissues alone: theirs at home, theirs left out, and the mean of both by
-familiarity, as the model does it. FOLDER/forests keeps forests, so that the same command goes on where it stopped.
+familiarity, as the model does it. With --cubes each cube of gala and of pinky is left out as well while others of its
+tissue stay, by settings from the other sets and without a specialist. FOLDER/forests keeps forests, so that the same
+command goes on where it stopped.
 
 Prints F1 by volume (tasks with something to add; 95 % intervals over cells), that of the best prefix of each growth
 and of the best fixed cut on probability, with its lead over the answers, ECE per task, the share of the wrong volume in
@@ -27,14 +29,14 @@ from ewval.core.evaluation.bootstrap import ClusterSums, interval, resampled_mea
 from ewval.core.evaluation.calibration import ece
 from ewval.core.evaluation.review import found_first
 from ewval.core.folder import DataFolder
-from ewval.core.forest.away import learn_away
+from ewval.core.forest.away import common_of, learn_away, learn_once
 from ewval.core.forest.boosting import Forest, merge_forests
 from ewval.core.forest.candidates import Surroundings, survey
 from ewval.core.forest.fit import FittedHead, fit_head, learn_specialist, look_of_real
 from ewval.core.forest.growth import Growth, best_cut, grow
 from ewval.core.forest.labelled import LabelledVolume
 from ewval.core.forest.labelled_folder import read_labelled, share_out
-from ewval.core.forest.learn import LearnConfig, named
+from ewval.core.forest.learn import Keep, LearnConfig, named
 from ewval.core.forest.model import HeadSettings, SegmentHead
 from ewval.core.forest.tune import Trial, tune, tune_away
 from ewval.core.recipe import check_recipe, read_recipe
@@ -65,6 +67,36 @@ class Away:
 
     head: SegmentHead
     trials: list[Trial]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the tables are made of: data, scored tasks by set, what was learned at home, and without each tissue."""
+
+    folder: Path
+    scored: dict[str, list[dict]]
+    volumes: list[LabelledVolume]
+    parts: dict[int, int]
+    config: LearnConfig
+    keep: Keep
+    fitted: FittedHead
+    others: dict[str, Away]
+
+    def real(self, name: str) -> list[LabelledVolume]:
+        return [v for v in self.volumes if v.dataset == name and v.validates]
+
+    def grown(
+        self, name: str, look: Callable, judge: Callable, rivals: dict | None = None, *, only: int | None = None
+    ) -> list[Grown]:
+        """Return the scored tasks of a set as they are grown, of `only` one cube where it is named."""
+        volumes = {v.id: v for v in self.real(name) if only in (None, v.id)}
+        return grown_tasks(DataFolder(self.folder / name), self.scored[name], volumes, look, judge, rivals)
+
+    def settings(self, sets: Sequence[str]) -> tuple[HeadSettings, HeadSettings]:
+        """Return the settings that some sets choose at home, and left out with their tissue."""
+        home = tune([trial for trial in self.fitted.trials if trial.dataset in sets]).settings
+        away = [trial for other in self.others.values() for trial in other.trials if trial.dataset in sets]
+        return home, tune_away(away)
 
 
 def keeper(folder: Path) -> Callable[[str, Callable[[], Forest]], Forest]:
@@ -104,13 +136,15 @@ def grown_tasks(
     Args:
         folder: Of the set.
         rows: Of scored.json.
-        volumes: By id.
+        volumes: By id; tasks of others are left aside.
         look: From a volume to its surroundings and familiarity.
         judge: From a volume and a cell to the forest of candidates.
         rivals: What another system answered, by task.
     """
     table, cell_of, looks, found = TaskTable.load(folder), {row["task"]: row["cell"] for row in rows}, {}, []
     for row in map(int, table.rows(np.array(sorted(cell_of)))):
+        if int(table.volume[row]) not in volumes:
+            continue
         volume = volumes[int(table.volume[row])]
         if volume.name not in looks:
             looks[volume.name] = look(volume)
@@ -224,6 +258,64 @@ def with_interval(scores: list[tuple[int, float]]) -> str:
     return f"{np.mean([f1 for _, f1 in scores]):.3f} [{low:.3f}, {high:.3f}] ({len(scores)})"
 
 
+def print_home(bench: Bench, shared: Path, *, aside: bool) -> None:
+    settings = bench.fitted.head.settings
+    for name in SETS:
+        rivals = recorded(shared / "data" / name / "rival-ffn.jsonl")
+        tasks = bench.grown(name, *at_home(bench.fitted), rivals)
+        print(line(f"{name} at home", tasks, lambda _: settings), flush=True)
+        for label, kept in (("three quarters", False), ("the last quarter", True)) if aside else ():
+            some = [task for task in tasks if is_aside(task.cell) == kept]
+            print(line(f"- of these {label} of the cells", some, lambda _: settings))
+        if rivals is not None:
+            print(f"| - ahead of Flood-Filling Networks by | {paired(tasks, settings)} |", flush=True)
+
+
+def print_away(bench: Bench) -> None:
+    for name in SETS:
+        mine = TISSUE[name]
+        tasks = bench.grown(name, *away_from(bench.others[mine]))
+        print_settings(f"{name} away", tasks, *bench.settings([one for one in SETS if TISSUE[one] != mine]))
+
+
+def print_cubes(bench: Bench) -> None:
+    """Leave out each cube of a set of several, the rest of its tissue known."""
+    for name in SETS:
+        tasks = []
+        for volume in bench.real(name) if len(bench.real(name)) > 1 else ():
+            left = [v for v in bench.volumes if v.id == volume.id and v.kind in ("real", "augmented")]
+            rest = [v for v in bench.volumes if v not in left]
+            keep = named(bench.keep, f"without-{volume.id}-")
+            forests = learn_once(common_of(rest), bench.parts, config=bench.config, keep=keep)
+            head = SegmentHead(*forests, familiarity=look_of_real(rest))
+            tasks += bench.grown(name, *away_from(Away(head, [])), only=volume.id)
+        if tasks:
+            low, high = (pick(task.familiarity for task in tasks) for pick in (min, max))
+            label = f"{name}, cube left out (familiarity {low:.2f} to {high:.2f})"
+            print_settings(label, tasks, *bench.settings([one for one in SETS if one != name]))
+
+
+def print_settings(label: str, tasks: list[Grown], home: HeadSettings, away: HeadSettings) -> None:
+    """Print the line of the settings of others at home, left out, and of the mean of both as the model takes it."""
+    print(line(f"{label}, settings of others at home", tasks, lambda _: home))
+    print(line("- settings of tissues left out", tasks, lambda _: away))
+    print(
+        line("- the mean of both by familiarity", tasks, lambda task: home.toward(away, task.familiarity)), flush=True
+    )
+
+
+def read_volumes(folder: Path, recipe: GraphRecipe, run: Path | None) -> list[LabelledVolume]:
+    """Return all that the recipe learns from."""
+    volumes = [v for name in SETS for v in read_labelled(DataFolder(folder / name), sides=SIDES)]
+    for name in SETS if recipe.augmented is not None else ():
+        mine, kept = [v for v in volumes if v.dataset == name], folder / "augmented" / name
+        volumes += augment_volumes(DataFolder(folder / name), mine, recipe.augmented, kept=kept)
+    for look, plan in recipe.generated.items():
+        cubes = DataFolder(run / f"generated-{look}")
+        volumes += read_labelled(cubes, weight=plan.weight, kind="apart" if plan.apart else "generated")
+    return volumes
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -231,46 +323,25 @@ def main() -> None:
     parser.add_argument("--recipe", default="graph-packaged")
     parser.add_argument("--run", type=Path, help="of the recipe: has its generated cubes")
     parser.add_argument("--aside", action="store_true", help="the kept quarter of the cells, and the others, apart")
+    parser.add_argument("--cubes", action="store_true", help="single cubes left out, too, others of their tissue known")
     chosen = parser.parse_args()
     recipe = check_recipe(GraphRecipe, read_recipe(chosen.recipe), name=chosen.recipe)
     config = recipe.learning(seed=0)
     if recipe.generated and chosen.run is None:
         parser.error(f"the recipe {chosen.recipe} learns from generated cubes: name its run (--run)")
-    volumes = [v for name in SETS for v in read_labelled(DataFolder(chosen.folder / name), sides=SIDES)]
-    for name in SETS if recipe.augmented is not None else ():
-        mine, kept = [v for v in volumes if v.dataset == name], chosen.folder / "augmented" / name
-        volumes += augment_volumes(DataFolder(chosen.folder / name), mine, recipe.augmented, kept=kept)
-    for look, plan in recipe.generated.items():
-        cubes = DataFolder(chosen.run / f"generated-{look}")
-        volumes += read_labelled(cubes, weight=plan.weight, kind="apart" if plan.apart else "generated")
+    volumes = read_volumes(chosen.folder, recipe, chosen.run)
     parts = share_out(volumes, parts=recipe.parts, seed=0)
     keep = keeper(chosen.folder / "forests" / key_of(volumes, parts=recipe.parts, config=config, start=None))
     fitted = fit_head(volumes, parts, config=replace(config, away=False), keep=keep)
-    others = elsewhere(volumes, parts, config, keep)
-    by_id = {name: {v.id: v for v in volumes if v.dataset == name and v.validates} for name in SETS}
     scored = json.loads((chosen.shared / "data" / "scored.json").read_text())["tasks"]
-    home = {}
+    others = elsewhere(volumes, parts, config, keep)
+    bench = Bench(chosen.folder, scored, volumes, parts, config, keep, fitted, others)
     print("| | F1 (tasks) | best prefix | best fixed cut | ECE per task | least certain 20 % | first 10 % |")
     print("|---|---|---|---|---|---|---|")
-    for name in SETS:
-        folder = DataFolder(chosen.folder / name)
-        rivals = recorded(chosen.shared / "data" / name / "rival-ffn.jsonl")
-        home[name] = grown_tasks(folder, scored[name], by_id[name], *at_home(fitted), rivals)
-        print(line(f"{name} at home", home[name], lambda task: fitted.head.settings), flush=True)  # noqa: ARG005
-        for label, kept in (("three quarters", False), ("the last quarter", True)) if chosen.aside else ():
-            some = [task for task in home[name] if is_aside(task.cell) == kept]
-            print(line(f"- of these {label} of the cells", some, lambda task: fitted.head.settings))  # noqa: ARG005
-        if rivals is not None:
-            print(f"| - ahead of Flood-Filling Networks by | {paired(home[name], fitted.head.settings)} |", flush=True)
-    for name in SETS:
-        folder, mine = DataFolder(chosen.folder / name), TISSUE[name]
-        tasks = grown_tasks(folder, scored[name], by_id[name], *away_from(others[mine]))
-        away = tune_away([trial for tissue, other in others.items() if tissue != mine for trial in other.trials])
-        theirs = tune([trial for trial in fitted.trials if TISSUE[trial.dataset] != mine]).settings
-        print(line(f"{name} away, settings of others at home", tasks, lambda task, s=theirs: s))  # noqa: ARG005
-        print(line("- settings of tissues left out", tasks, lambda task, s=away: s))  # noqa: ARG005
-        mean = lambda task, one=theirs, other=away: one.toward(other, task.familiarity)  # noqa: E731
-        print(line("- the mean of both by familiarity", tasks, mean), flush=True)
+    print_home(bench, chosen.shared, aside=chosen.aside)
+    print_away(bench)
+    if chosen.cubes:
+        print_cubes(bench)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ __all__ = [
     "count_away",
     "courses_of",
     "learn_away",
+    "learn_once",
     "tissues_of",
     "try_cells",
     "try_forests",
@@ -72,21 +73,43 @@ def learn_away(
     Returns:
         One for each tissue that settings may be chosen on; none where there are too few tissues to tell.
     """
-    volumes, once = common_of(volumes), replace(config, rounds=1)
-    found = []
+    volumes, found = common_of(volumes), []
     for name, mine in sorted(tissues_of(volumes, config).items()):
         others = [volume for volume in volumes if volume not in mine]
-        pairs, candidates = [], []
-        for number, taught in enumerate(courses_of(others)):
-            known = {cell: parts[cell] for volume in taught for cell in volume.cells}
-            here = named(keep, f"without-{name}-{number}-")
-            judgement = learn_pairs(taught, known, config=once, keep=here, progress=progress)
-            learned = learn_candidates(taught, judgement, config=once, by_part=False, keep=here, progress=progress)
-            pairs.append(judgement.forest)
-            candidates.append(learned.forest)
-        mean = merge_forests(pairs), merge_forests(candidates)
+        mean = learn_once(others, parts, config=config, keep=named(keep, f"without-{name}-"), progress=progress)
         found.append(Elsewhere(name, tuple(others), *mean, tuple(try_forests(mine, *mean, config=config))))
     return found
+
+
+def learn_once(
+    volumes: Sequence[LabelledVolume],
+    parts: Mapping[int, int],
+    *,
+    config: LearnConfig,
+    keep: Keep,
+    progress: Progress = SILENT,
+) -> tuple[Forest, Forest]:
+    """Learn in the courses that a head is the mean of, each once.
+
+    Args:
+        volumes: With known cells.
+        parts: From each of their cells to its part.
+        config: How to learn.
+        keep: Where forests are kept, so that an interrupted training goes on.
+        progress: Advanced once for each forest.
+
+    Returns:
+        What judges contacts and what judges candidates.
+    """
+    once, pairs, candidates = replace(config, rounds=1), [], []
+    for number, taught in enumerate(courses_of(volumes)):
+        known = {cell: parts[cell] for volume in taught for cell in volume.cells}
+        here = named(keep, f"{number}-")
+        judgement = learn_pairs(taught, known, config=once, keep=here, progress=progress)
+        learned = learn_candidates(taught, judgement, config=once, by_part=False, keep=here, progress=progress)
+        pairs.append(judgement.forest)
+        candidates.append(learned.forest)
+    return merge_forests(pairs), merge_forests(candidates)
 
 
 def count_away(volumes: Sequence[LabelledVolume], *, parts: int, config: LearnConfig) -> int:
