@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, UsageError
 from ewval.core.evaluation.gathered import Gathered
 from ewval.core.evaluation.parts import Part, PartFolder
 from ewval.core.evaluation.scoring import COLUMNS
@@ -61,3 +61,31 @@ def test_removing_leaves_nothing(tmp_path):
     parts.write(0, part())
     parts.remove()
     assert not (tmp_path / "parts").exists()
+
+
+IDENTITY = {"version": "1", "code": 7, "tasks": "0f"}
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "part-list.npz", "deeper/part-000000.npz"])
+def test_files_of_the_user_beside_the_parts_stay(tmp_path, name):
+    mine = tmp_path / "parts" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    for identity in (IDENTITY, IDENTITY | {"code": 8}):
+        parts = PartFolder(tmp_path / "parts", identity)
+        parts.open()
+        assert not parts.has(0)
+        parts.write(0, part())
+    parts.remove()
+    assert [path for path in (tmp_path / "parts").rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["part-000000.npz", "identity.json"])
+@pytest.mark.parametrize("content", [b"mine", b'{"name": "Ann"}', b"[1]"])
+def test_files_of_the_user_under_the_names_of_parts_are_refused(tmp_path, name, content):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / name).write_bytes(content)
+    with pytest.raises(UsageError, match=r"parts holds files that are not of an evaluation; move it, or choose"):
+        PartFolder(tmp_path / "parts", IDENTITY).open()
+    assert (tmp_path / "parts" / name).read_bytes() == content

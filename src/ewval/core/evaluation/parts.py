@@ -1,8 +1,8 @@
 """What an evaluation has done so far, in files, so that it can stop, go on, and be shared by many processes."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, UsageError
 from ewval.core.evaluation.gathered import Gathered
 from ewval.core.evaluation.metrics import Floats
 from ewval.core.storage.arrays import read_arrays, write_arrays
-from ewval.core.storage.files import write_atomically
-from ewval.core.storage.text import read_text
+from ewval.core.storage.files import sweep, write_atomically
+from ewval.core.storage.reading import read_bytes
+from ewval.core.storage.text import parse_json, to_text
 
 _ID_COLUMNS = ("tasks", "cells", "groups", "volumes")
+_IDENTITY, _PARTS = "identity.json", f"part-{'[0-9]' * 6}.npz"
+_MARKS = frozenset({"version", "code", "tasks"})
+"""What the identity of every evaluation holds, of whatever version, and hardly any other file of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Part:
 
 
 class PartFolder:
-    """The parts of one evaluation; parts of any other are thrown away.
+    """The parts of one evaluation; parts of any other are thrown away, files of anybody else never.
 
     Args:
         root: The folder.
@@ -53,18 +57,39 @@ class PartFolder:
 
     def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
         self.root = root
+        self._marks = _MARKS & identity.keys()
         self._identity = json.dumps(identity, sort_keys=True, indent=1, allow_nan=False)
 
     @property
     def _identity_path(self) -> Path:
-        return self.root / "identity.json"
+        return self.root / _IDENTITY
 
     def open(self) -> None:
-        """Make the folder, and empty it if its parts are of another evaluation; one process does this for all."""
-        known = read_text(self._identity_path) if self._identity_path.is_file() else None
-        if known != self._identity:
-            shutil.rmtree(self.root, ignore_errors=True)
-            write_atomically(self._identity_path, self._identity.encode())
+        """Make the folder, and take out the parts of another evaluation; one process does this for all.
+
+        Raises:
+            UsageError: Files that are not of an evaluation stand where the parts would.
+            UnreadableError: What stands there may not be read.
+        """
+        try:
+            known = read_bytes(self._identity_path)
+        except FileNotFoundError:
+            known = None
+        if known is not None and to_text(known) == self._identity:
+            return
+        if not self._may_replace(known):
+            raise UsageError(f"{self.root} holds files that are not of an evaluation; move it, or choose another --out")
+        self.remove()
+        write_atomically(self._identity_path, self._identity.encode())
+
+    def _may_replace(self, known: bytes | None) -> bool:
+        """Whether all files under our names are those of an evaluation, whose identity is `known`."""
+        if known is None:  # the identity is written first and deleted last, so that parts without one are not ours
+            return not any(self.root.glob(_PARTS))
+        with suppress(ValueError):
+            document = parse_json(known)
+            return isinstance(document, dict) and self._marks <= document.keys()
+        return False
 
     def has(self, index: int) -> bool:
         """Whether part `index` is done; one with failed tasks is not, so that they are tried again."""
@@ -100,8 +125,12 @@ class PartFolder:
             yield self.read(index)
 
     def remove(self) -> None:
-        """Delete the folder."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        """Delete the parts, and the folder where it holds nothing else."""
+        with suppress(OSError):  # the results are there, and a folder that is left over does no harm
+            sweep(self.root)
+            for path in (*self.root.glob(_PARTS), self._identity_path):
+                path.unlink(missing_ok=True)
+            self.root.rmdir()
 
     def _path(self, index: int) -> Path:
         return self.root / f"part-{index:06d}.npz"
