@@ -52,6 +52,7 @@ def test_pack_of_an_empty_list_touches_no_volume(cli: Cli, data: Path, words: tu
         ("predict", "-", "--cell", "-", "--out", "answers", *NOWHERE),
         ("review", "-"),
         ("review", "--cell", "-", "--no-browser"),
+        ("review", "--export", "-", "--task-data", "answers.json"),
     ],
 )
 def test_every_command_has_nothing_to_do_for_an_empty_list(

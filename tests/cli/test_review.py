@@ -157,6 +157,45 @@ def test_export_writes_a_line_for_every_settled_task(cli, settled, tmp_path):
     assert len(cli("review", "--export", "--data", settled.root, "--as", "bob").stdout.splitlines()) == 1
 
 
+@pytest.fixture
+def two_cells(tmp_path):
+    """Task 1 of cell 11 and tasks 2 and 3 of cell 12, all settled."""
+    pairs = [make_pair(1, cell=11), make_pair(2, cell=12), make_pair(3, cell=12)]
+    folder = write_world(tmp_path / "data", pairs, volumes=[100])
+    with closing(ReviewStore(folder.reviews)) as store:
+        for task in (1, 2, 3):
+            store.record(Review(task, "ann", 100, "graph", (1,), (1, 2)), Stroke("accept"), after=0)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "exported"),
+    [
+        ((), None, [1, 2, 3]),
+        ((2,), None, [2]),
+        ((3, "01", 77), None, [1, 3]),
+        (("--cell", 12), None, [2, 3]),
+        ((1, 2, "--cell", 12), None, [1, 2, 3]),
+        (("-",), "3 # the last\n", [3]),
+        (("-", "--cell", 11), "", [1]),
+        (("--cell", 13), None, []),
+    ],
+)
+def test_export_writes_what_was_asked_for_alone(cli, two_cells, tmp_path, words, text, exported):
+    out = tmp_path / "out.json"
+    result = cli("review", "--export", *words, "--data", two_cells.root, "--task-data", out, input=text)
+    assert result.exit_code == 0, result.stderr
+    assert [json.loads(line)["task"] for line in result.stdout.splitlines()] == exported
+    assert list(json.loads(out.read_text())) == [str(task) for task in exported]
+    assert ("nothing of what was asked for is settled" in result.stderr) == (not exported)
+
+
+def test_an_id_that_is_none_is_bad_usage_for_export_too(cli, two_cells):
+    result = cli("review", "--export", "12x", "--data", two_cells.root)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'12x' is not a task id" in result.stderr
+
+
 @pytest.fixture(scope="module")
 def real(shared, tmp_path_factory):
     """A data folder with one real volume and three of its tasks, as `ewval fetch --pack` leaves it."""

@@ -52,14 +52,14 @@ def review(
     """Settle tasks by hand, in a page on this machine."""
     output = open_output(json=json, quiet=quiet, verbose=verbose)
     folder = options.data_folder(data, must_exist=True)
-    if export:
-        _export(output, folder, who=who, task_data=task_data)
-        return
-    if task_data is not None:
+    if task_data is not None and not export:
         raise UsageError("--task-data goes with --export")
     tasks, cells = options.parse_ids(task_ids), options.parse_ids(cell, what="cell id")
     if options.hold_nothing(tasks, cells):
         output.note("ewval: nothing to do: the list holds no ids")
+        return
+    if export:
+        _export(output, folder, tasks=tasks, cells=cells, who=who, task_data=task_data)
         return
     from ewval.core.ledger.reviews import ReviewStore
     from ewval.core.review.listing import list_tasks
@@ -130,14 +130,27 @@ def _asker(model: str | None) -> "Asker":
     return asker_of(load_decider(model))
 
 
-def _export(output: Output, folder: DataFolder, *, who: str | None, task_data: Path | None) -> None:
+def _export(
+    output: Output,
+    folder: DataFolder,
+    *,
+    tasks: options.Ids,
+    cells: options.Ids,
+    who: str | None,
+    task_data: Path | None,
+) -> None:
     from ewval.core.ledger.reviews import ReviewStore, answers_of
     from ewval.core.review.export import export_lines, task_data_of
-    from ewval.core.review.listing import parents_of
+    from ewval.core.review.listing import among, parents_of
     from ewval.core.storage.files import write_atomically
 
     with closing(ReviewStore.open_existing(folder.reviews)) as store:
         reviews = list(store.settled(who=None if who is None else _name(who)))
+    if tasks is not None or cells is not None:
+        asked = among(folder, (review.task for review in reviews), tasks=tasks or (), cells=cells or ())
+        reviews = [review for review in reviews if review.task in asked]
+        if not reviews:
+            output.note("ewval: nothing of what was asked for is settled")
     for line in export_lines(reviews):
         output.json_line(line)
     if task_data is not None:

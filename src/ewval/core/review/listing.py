@@ -13,7 +13,7 @@ from ewval.core.review.scene import TaskFacts
 from ewval.core.tasks.consensus import ConsensusRule
 from ewval.core.tasks.table import NONE, TaskTable
 
-__all__ = ["Listing", "facts_of", "list_tasks", "parents_of"]
+__all__ = ["Listing", "among", "facts_of", "list_tasks", "parents_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,16 @@ def list_tasks(folder: DataFolder, *, tasks: Sequence[int] = (), cells: Sequence
         for cell in set(cells) - set(table.cell[is_asked].tolist()):
             failed[cell] = MissingError(f"cell {cell}", hint=f"`ewval fetch --cell {cell}` brings its tasks")
     return Listing(tuple(found.values()), failed)
+
+
+def among(folder: DataFolder, known: Iterable[int], *, tasks: Sequence[int], cells: Sequence[int]) -> set[int]:
+    """Return those of the tasks `known` that are named in `tasks` or belong to one of `cells`."""
+    known = set(known)
+    found = known.intersection(tasks)
+    if cells:
+        table = LocalData(folder, context=0).table(known)
+        found |= known.intersection(table.ids[np.isin(table.cell, cells)].tolist())
+    return found
 
 
 def facts_of(table: TaskTable, task: int) -> TaskFacts:
