@@ -29,6 +29,7 @@ from ewval.core.packing.pack import pack_volume
 from ewval.core.volumes import raw
 from ewval.core.volumes.codec import decode_labels, encode
 from ewval.core.volumes.downsample import downsample_image, downsample_labels
+from ewval.core.volumes.slices import decode_slice
 from ewval.core.volumes.store import PackedStore
 from ewval.core.workers import dask_executor, process_pool
 
@@ -125,7 +126,7 @@ def floor(volume: Path) -> tuple[float, str]:
     image = downsample_image(raw.read_image(volume), factor=FACTOR)
     labels = downsample_labels(raw.read_segmentation(volume), factor=FACTOR)
     seconds = {
-        "JPEG": timed(lambda: [raw.decode_slice(jpeg, what="") for jpeg in slices])[1],
+        "JPEG": timed(lambda: [decode_slice(jpeg, what="") for jpeg in slices])[1],
         "lzma": timed(lambda: decode_labels(blob, voxels=256**3, what=""))[1],
         "image": timed(lambda: encode(image))[1],
         "labels": timed(lambda: encode(labels))[1],

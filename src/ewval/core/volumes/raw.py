@@ -3,15 +3,12 @@
 Source: the wire format of Eyewire's bucket. `N.jpg` is the x-y plane at z = N; the segmentation is flat with z slowest.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
-from PIL.JpegImagePlugin import JpegImageFile
 
 from ewval.core.constants import CUBE_EDGE
 from ewval.core.errors import DamagedError, MissingError, UnsupportedError
@@ -20,6 +17,7 @@ from ewval.core.folder import is_there
 from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
 from ewval.core.volumes.codec import decode_labels
+from ewval.core.volumes.slices import decode_slice
 
 ID_TYPES = {"UInt8": "<u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8"}
 SLICE_BYTES_LIMIT = 4 << 20
@@ -74,41 +72,6 @@ def read_image(folder: Path) -> NDArray[np.uint8]:
         path = folder / "jpg" / f"{z}.jpg"
         image[z] = decode_slice(_read(path, limit=SLICE_BYTES_LIMIT), what=str(path))
     return image
-
-
-def decode_slice(blob: bytes, *, what: str) -> NDArray[np.uint8]:
-    """Return the pixels of one JPEG slice, uint8 [y, x] 256 x 256.
-
-    The size is taken from the header, so that a picture of another size is never decoded.
-
-    Raises:
-        DamagedError: `blob` is not a whole JPEG.
-        UnsupportedError: It is not 256 x 256 grey.
-    """
-    pixels = _decode_with_simplejpeg(blob)
-    return _decode_with_pillow(blob, what=what) if pixels is None else pixels
-
-
-def _decode_with_simplejpeg(blob: bytes) -> NDArray[np.uint8] | None:
-    """Return Pillow's pixels in two thirds of its time, or None where Pillow has to judge."""
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(blob)
-        if (height, width, colours) != (CUBE_EDGE, CUBE_EDGE, "Gray"):
-            return None
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(blob, colorspace="GRAY")
-    except ValueError:
-        return None
-    return pixels[:, :, 0]
-
-
-def _decode_with_pillow(blob: bytes, *, what: str) -> NDArray[np.uint8]:
-    try:
-        picture = JpegImageFile(io.BytesIO(blob))
-        if picture.size != (CUBE_EDGE, CUBE_EDGE) or picture.mode != "L":
-            raise UnsupportedError(what, f"{picture.width} x {picture.height} {picture.mode} instead of 256 x 256 grey")
-        return np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for files that are cut or not JPEG
-        raise DamagedError(what, f"not a whole JPEG: {error}") from error
 
 
 def read_segmentation(folder: Path) -> NDArray[np.uint16]:
