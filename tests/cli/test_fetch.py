@@ -8,12 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from ewval.cli.fetch import _write_failed
+from ewval.core.errors import ReplyError
+from ewval.core.fetch.request import FetchSummary
+from ewval.core.folder import DataFolder
+from ewval.core.sim.faults import Faults
 from ewval.core.sim.server import WireServer
 
 TOKEN = "s3ntinel/t+k"
@@ -167,6 +173,46 @@ def test_a_dry_run_tells_the_cost_and_fetches_nothing(run: Cli, tmp_path: Path) 
     assert {"tasks": 4, "volumes": 4, "files": 1032, "bytes": 36_000_000}.items() <= document.items()
     assert document["seconds"] > 0
     assert not (tmp_path / "ewval-data").exists()
+
+
+def test_a_dry_run_names_cells_that_it_could_not_ask_about(run: Cli) -> None:
+    alone = run("--cell", 999, "--dry-run")
+    assert (alone.exit_code, alone.stdout) == (6, "")
+    assert "cell 999 not found" in alone.stderr
+    some = run("--cell", 5, "--cell", 999, "--dry-run")
+    assert some.exit_code == 3
+    assert some.stdout.startswith("would fetch 4 tasks")
+    assert "ewval: cell 999 failed" in some.stderr
+
+
+def test_a_dry_run_says_when_the_server_cannot_be_asked(cli: Cli, run: Cli) -> None:
+    wrong = cli("fetch", "--cell", 5, "--dry-run", *FAST, "--api", "http://127.0.0.1:9", env={"EWVAL_TOKEN": TOKEN})
+    assert (wrong.exit_code, wrong.stdout) == (5, "")
+    assert "cannot reach" in wrong.stderr
+
+
+def test_a_bucket_that_sends_nothing_whole_leaves_what_failed_listed(
+    cli: Cli, tiny_world: Path, tmp_path: Path
+) -> None:
+    task = min(int(path.stem) for path in (tiny_world / "api/1.0/task").glob("*.json"))
+    faults = Faults(share=1.0, kinds=("jpeg",), limit=None, hosts=("bucket",))
+    with WireServer(tiny_world, token=TOKEN, faults=faults) as server:
+        env = {"EWVAL_API": server.api_url, "EWVAL_TOKEN": TOKEN}
+        result = cli("fetch", task, *FAST, "--json", env=env)
+    assert result.exit_code in (3, 5, 6)
+    assert [item["kind"] for item in json.loads(result.stdout)["failed"]] == ["volume"]
+    assert (tmp_path / "ewval-data" / "failed.txt").read_text().startswith(f"{task} ")
+    assert "as the server sends it" in result.stderr
+
+
+def test_a_fetch_that_stopped_leaves_the_list_of_what_failed_before(tmp_path: Path) -> None:
+    folder, stopped = DataFolder(tmp_path), ReplyError("http://bucket", "no JPEG")
+    folder.failed.write_text("4\n")
+    summary = FetchSummary((), 1, 0, 0, (), {}, {}, 0, 0, 1, 0.0, stopped=stopped)
+    _write_failed(folder, summary)
+    assert folder.failed.read_text() == "4\n"
+    _write_failed(folder, replace(summary, stopped=None))
+    assert not folder.failed.exists()
 
 
 def test_registry_rows_that_were_left_out_are_counted(run: Cli, tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def fetch(
         list_tasks=(quiet and not json) or predict is not None,
     )
     if dry_run:
-        _show_plan(output, plan_fetch(request))
+        if code := _show_plan(output, plan_fetch(request)):
+            raise typer.Exit(code)
         return
     if not registry and options.hold_nothing(tasks, cells):
         output.nothing_to_do("the list holds no ids")
@@ -158,9 +159,9 @@ def _fetch(output: Output, request: "FetchRequest") -> "FetchSummary":
 
 
 def _write_failed(folder: DataFolder, summary: "FetchSummary") -> None:
-    """Leave a file that the next run takes as input, or none; where there was nothing to do it stays as it is."""
+    """Leave a file that the next run takes as input, or none; where nothing was done, or not all, it stays as it is."""
     if not summary.failed:
-        if summary.done or summary.skipped:
+        if summary.stopped is None and (summary.done or summary.skipped):
             folder.failed.unlink(missing_ok=True)
         return
     lines = [f"{task}  # {' '.join(reason.split())}" for task, reason in sorted(summary.failed_tasks.items())]
@@ -168,7 +169,8 @@ def _write_failed(folder: DataFolder, summary: "FetchSummary") -> None:
     write_atomically(folder.failed, ("\n".join(lines) + "\n").encode("ascii", "backslashreplace"))
 
 
-def _show_plan(output: Output, plan: "Plan") -> None:
+def _show_plan(output: Output, plan: "Plan") -> Exit:
+    """Print what there is to do; return how the command ends: cells that could not be asked about are named."""
     requests = plan.api_requests + plan.files
     document = {
         "tasks": plan.tasks,
@@ -183,7 +185,17 @@ def _show_plan(output: Output, plan: "Plan") -> None:
         f"would fetch {_count(plan.tasks, 'task')} and up to {_count(plan.volumes, 'volume')}:"
         f" {requests:,} requests, {_count(plan.files, 'file')}, {_size(plan.bytes)}, about {_duration(plan.seconds)}"
     )
-    output.result(document, text=text if requests else "nothing to do: all of it is there")
+    alone = next(iter(plan.errors.values()), None) if len(plan.errors) == 1 and not plan.tasks else None
+    if alone is None or output.json:
+        output.result(document, text=text if requests else "nothing to do: all of it is there")
+    if alone is not None:
+        report(alone)
+        return exit_code(alone)
+    for cell, error in list(plan.errors.items())[:SHOWN_FAILURES]:
+        message(f"ewval: cell {cell} failed: {describe(error)}")
+    if (more := len(plan.errors) - SHOWN_FAILURES) > 0:
+        message(f"ewval: and {more:,} more")
+    return Exit.PARTLY if plan.errors else Exit.DONE
 
 
 def _show(output: Output, request: "FetchRequest", summary: "FetchSummary", *, answers: Answers | None = None) -> None:

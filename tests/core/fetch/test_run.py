@@ -205,7 +205,7 @@ def test_a_volume_that_stays_damaged_fails(wire: Path, folder: DataFolder, tmp_p
     tile.write_bytes(tile.read_bytes()[:-500])
     with WireServer(spoiled) as server:
         summary = fetch(ask(server, folder, tasks=[11]))
-        assert "200.jpg is damaged" in summary.failed[0].reason
+        assert "200.jpg of volume" in summary.failed[0].reason
         assert not (folder.raw(1001) / "jpg" / "200.jpg").exists()
         shutil.copy(wire / "volumes" / "Volume-1000-1001" / "jpg" / "200.jpg", tile)
         server.requests.clear()

@@ -151,7 +151,9 @@ class Downloader:
         check: Check = {SEGMENTATION: check_segmentation, METADATA: check_metadata}.get(name, check_tile)
 
         async def use(body: bytes) -> None:
-            await self._run(self._decoder if name == SEGMENTATION else self._workers, _store, raw / name, body, check)
+            what = f"{name} of volume {raw.name}, as the server sends it,"
+            where = self._decoder if name == SEGMENTATION else self._workers
+            await self._run(where, _store, raw / name, body, check, what=what)
 
         try:
             await self.host.get(path + name, limit=SANE_BYTES.get(name, SANE_TILE_BYTES), use=use, seen=seen)
@@ -225,8 +227,8 @@ def _is_good(path: Path, name: str) -> bool:
     return True
 
 
-def _store(path: Path, content: bytes, check: Check) -> None:
-    check(content, what=str(path))
+def _store(path: Path, content: bytes, check: Check, *, what: str) -> None:
+    check(content, what=what)
     write_atomically(path, content)
 
 

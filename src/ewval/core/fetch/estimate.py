@@ -1,7 +1,9 @@
 """What a fetch would cost: requests, files, bytes and time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from ewval.core.errors import EwvalError
 from ewval.core.fetch.download import FILES
 from ewval.core.ledger.agenda import Agenda
 
@@ -23,6 +25,7 @@ class Plan:
         api_requests: Requests to the API, those for ancestors outside the request left out.
         sure_requests: Requests to both that nothing we learn on the way can save.
         seconds: How long it takes at the rates asked for.
+        errors: Why the task lists of cells could not be had, by id.
     """
 
     tasks: int
@@ -33,6 +36,7 @@ class Plan:
     api_requests: int
     sure_requests: int
     seconds: float
+    errors: Mapping[int, EwvalError] = field(default_factory=dict)
 
 
 def make_plan(agenda: Agenda, *, api_rate: float, bucket_rate: float, metadata_only: bool = False) -> Plan:

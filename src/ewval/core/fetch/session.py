@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from ewval.core.coroutines import threads, together
@@ -62,10 +63,17 @@ class Course:
         self._bucket = Host(HostOptions("bucket", request.bucket_rate, BUCKET_CONNECTIONS, agent, limits=limits))
 
     async def plan(self) -> Plan:
-        """Return what there is to do; cells that were never listed are asked for, nothing else is."""
+        """Return what there is to do; cells that were never listed are asked for, nothing else is.
+
+        Raises:
+            EwvalError: The API is down.
+        """
         self._budget = Budget(is_agreed=True)
         async with AsyncExitStack() as stack:
-            return self._estimate(await self._find_out(stack, self._books(stack)))
+            asked = await self._find_out(stack, self._books(stack))
+            if self._client.host.down is not None:
+                raise self._client.host.down
+            return replace(self._estimate(asked), errors=asked.errors)
 
     async def run(self) -> FetchSummary:
         """Do what is open; return what became of it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 
-from ewval.core.errors import ConsentError, EwvalError, MissingError, UsageError, WorkerDiedError, WriteError
+from ewval.core.errors import ConsentError, DataError, EwvalError, MissingError, UsageError, WorkerDiedError, WriteError
 from ewval.core.eyewire.records import Bounds
 from ewval.core.fetch.ancestors import Books
 from ewval.core.fetch.budget import Budget
@@ -162,7 +162,7 @@ class VolumeQueue:
             await self._books.run(self._books.ledger.mark_volume, volume, "absent", reason=str(error))
             return
         self.errors[volume] = error
-        if self._downloader.host.down is None or isinstance(error, MissingError):
+        if self._downloader.host.down is None or isinstance(error, DataError):  # else it was only not reached
             await self._books.run(self._books.ledger.mark_volume, volume, "failed", reason=str(error))
 
     async def _pack(self, volume: int) -> None:
