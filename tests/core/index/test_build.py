@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.errors import DamagedError, MissingError, SettingError, UsageError
 from ewval.core.eyewire.records import AggregateRecord
 from ewval.core.folder import DataFolder
 from ewval.core.index.assignment import Fractions
@@ -194,6 +194,17 @@ def test_folds_of_an_earlier_run_do_not_stay_behind(tmp_path: Path) -> None:
     run(folder, folds=5)
     run(folder, folds=2)
     assert sorted(path.name for path in tmp_path.glob("split*")) == ["split-0.json", "split-1.json", "split.json"]
+    run(folder)
+    assert [path.name for path in tmp_path.glob("split*")] == ["split.json"]
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1])
+def test_a_seed_that_no_file_can_hold_is_refused_before_anything_is_written(tmp_path: Path, seed: int) -> None:
+    folder = write_world(tmp_path, line_of_cells(12))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SettingError, match="takes more than 64 bits"):
+        index(IndexRequest(folder, seed=seed))
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_same_again_changes_no_file(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from ewval.core.errors import MissingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.index.build import IndexRequest, index
 from ewval.core.index.split import Split, read_split
-from ewval.core.index.subset import copy_subset
+from ewval.core.index.subset import _attachable, copy_subset
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
 from worlds import line_of_cells, make_pair, write_volume, write_world
@@ -53,6 +54,17 @@ def test_a_subset_folder_has_graphs_and_raw_volumes(tmp_path: Path) -> None:
     assert target.graph(volume).samefile(source.graph(volume))
     assert (target.raw(volume) / "jpg" / "0.jpg").read_bytes() == b"0.jpg"
     assert sorted(path.name for path in (target.root / "raw").iterdir()) == [str(volume)]
+
+
+def test_a_ledger_in_a_folder_that_cannot_be_written_to_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write_world(tmp_path / "all", line_of_cells(6)), tmp_path / "some"
+    monkeypatch.setattr("ewval.core.index.subset.os.access", lambda path, _: Path(path) != source.root)
+    with _attachable(source.ledger) as readable:
+        assert readable != source.ledger
+        assert sqlite3.connect(readable).execute("SELECT count(*) FROM tasks").fetchone() == (6,)
+    assert kept(run(source, cells=(1001,), out=target)) == [1]
 
 
 def test_a_second_cell_joins_the_first_in_a_subset_folder(tmp_path: Path) -> None:

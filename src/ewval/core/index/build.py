@@ -68,6 +68,8 @@ class IndexRequest:
         SplitRule(self.split)
         if self.folds is not None and self.folds < 2:
             raise SettingError(f"{self.folds}: at least 2 and at most one for each cell", setting="folds")
+        if not -(2**63) <= self.seed < 2**64:
+            raise SettingError(f"{self.seed} takes more than 64 bits", setting="seed")
         if self.min_weight is not None and not self.min_weight >= 0:
             raise SettingError(f"{self.min_weight} is not a weight", setting="min_weight")
         if self.out is not None and self.out.resolve() == self.folder.root.resolve():
@@ -189,13 +191,12 @@ def _write(folder: DataFolder, table: TaskTable, splits: list[Split]) -> tuple[P
     folds: list[int | None] = [None, *range(len(splits) - 1)]
     for fold, split in zip(folds, splits, strict=True):
         write_split(split, folder, fold=fold)
-    if len(splits) > 1:
-        _drop_folds_from(len(splits) - 1, folder)
+    _drop_folds_from(len(splits) - 1, folder)
     return (folder.task_vol, folder.task_data, *(split_path(folder, fold=fold) for fold in folds))
 
 
 def _drop_folds_from(fold: int, folder: DataFolder) -> None:
-    """Delete what an earlier run with more folds left: its tasks may be others."""
+    """Delete what an earlier run with more folds, or with any, left: its tasks may be others."""
     while (path := split_path(folder, fold=fold)).exists():
         path.unlink()
         fold += 1

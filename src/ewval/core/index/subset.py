@@ -3,7 +3,8 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +103,9 @@ _COPY_LEDGER = (
 
 def _copy_ledger(source: Path, target: Path, *, tasks: Int64s, wanted: Int64s) -> None:
     """Copy the rows of `tasks` with their cells and volumes; those not in `wanted` are there as ancestors only."""
-    with closing(Ledger(target)) as ledger:
+    with _attachable(source) as readable, closing(Ledger(target)) as ledger:
         try:
-            ledger.connection.execute("ATTACH CAST(? AS TEXT) AS source", (os.fsencode(source),))
+            ledger.connection.execute("ATTACH CAST(? AS TEXT) AS source", (os.fsencode(readable),))
             ledger.connection.execute("CREATE TEMP TABLE chosen(id INTEGER PRIMARY KEY, wanted INTEGER NOT NULL)")
             with ledger.connection:
                 rows = zip(tasks.tolist(), np.isin(tasks, wanted).tolist(), strict=True)
@@ -113,6 +114,16 @@ def _copy_ledger(source: Path, target: Path, *, tasks: Int64s, wanted: Int64s) -
                     ledger.connection.execute(statement)
         except sqlite3.DatabaseError as error:
             raise DamagedError(str(target), str(error)) from error
+
+
+@contextmanager
+def _attachable(ledger: Path) -> Iterator[Path]:
+    """Yield the ledger, or where its folder has no room for the side files of its log, a copy for the while."""
+    if os.access(ledger.parent, os.W_OK):
+        yield ledger
+    else:
+        with Ledger.scratch(ledger) as copy:
+            yield copy.path
 
 
 def _copy_listed(source: DataFolder, target: DataFolder, *, tasks: Int64s) -> None:

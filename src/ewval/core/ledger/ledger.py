@@ -29,6 +29,8 @@ from ewval.core.ledger.schema import (
 from ewval.core.storage.files import make_folder, share, write_error, writing
 
 UNWRITABLE = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE)
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""The second where a disk is full before the shared memory of the log has its size."""
 
 State = Literal["new", "done", "absent", "failed"]
 
@@ -303,7 +305,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:  # locked, full, read-only: the file itself may be fine
         kind = error.sqlite_errorcode & 0xFF
-        if kind == sqlite3.SQLITE_FULL:
+        if kind in NO_ROOM or error.sqlite_errorcode in NO_ROOM:
             raise write_error(path, OSError(errno.ENOSPC, str(error))) from error
         if kind == sqlite3.SQLITE_READONLY or error.sqlite_errorcode in UNWRITABLE:
             raise WriteError(str(path), str(error)) from error

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +11,7 @@ from ewval.core.constants import CUBE_EDGE, FACTOR
 from ewval.core.errors import DamagedError
 from ewval.core.folder import DataFolder, is_there
 from ewval.core.graph.graph import load_graph
+from ewval.core.ledger.connection import connect_read_only
 from ewval.core.progress import SILENT, Progress
 from ewval.core.storage.reading import read_bytes
 from ewval.core.storage.text import parse_json
@@ -84,11 +86,8 @@ def _query(folder: DataFolder, query: str) -> set[int]:
     if not folder.ledger.is_file():
         return set()
     try:
-        connection = sqlite3.connect(f"{folder.ledger.absolute().as_uri()}?mode=ro", uri=True)
-        try:
+        with closing(connect_read_only(folder.ledger)) as connection:
             return {int(number) for (number,) in connection.execute(query)}
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise DamagedError(str(folder.ledger), str(error)) from error
 
