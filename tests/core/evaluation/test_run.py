@@ -112,6 +112,18 @@ def test_the_same_call_again_has_nothing_to_do(bar_folder, model, tmp_path):
     assert not evaluate(request_of(bar_folder, tmp_path, model, seed=1)).was_done
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "identity.json"])
+def test_results_that_are_damaged_are_made_again(bar_folder, model, tmp_path, name):
+    request = request_of(bar_folder, tmp_path, model)
+    evaluate(request)
+    whole = {name: (tmp_path / name).read_bytes() for name in ("metrics.json", "identity.json")}
+    for content in (b"", b"{", b"{}", b"[]", b"null", b"\xff", whole[name].replace(b'": ', b'" : ', 1)[:-2]):
+        (tmp_path / name).write_bytes(content)
+        assert not evaluate(request).was_done
+        assert {name: (tmp_path / name).read_bytes() for name in whole} == whole
+    assert evaluate(request).was_done
+
+
 def test_what_was_interrupted_goes_on_where_it_stopped(bar_folder, tmp_path):
     class Stopping:
         """Stops after some questions, as a person with Ctrl-C would."""

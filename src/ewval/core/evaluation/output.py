@@ -1,6 +1,7 @@
 """The end of an evaluation: from part files to metrics.json, tasks.csv, plots and the report."""
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -70,16 +71,23 @@ def finish(run: Run, *, checking: Progress = SILENT, drawing: Progress = SILENT)
     totals, failed = gather(run)
     guards = check_guards(run, totals[run.panel.main], progress=checking)
     document = metrics_document(run, totals, guards) | {"failed": [{"id": i, "reason": r} for i, r in failed]}
-    write_atomically(run.out / "metrics.json", json.dumps(document, indent=1, allow_nan=False).encode())
+    metrics = json.dumps(document, indent=1, allow_nan=False).encode()
+    write_atomically(run.out / "metrics.json", metrics)
     if failed:
         write_atomically(run.out / "failed.txt", "".join(f"{i} # {reason}\n" for i, reason in failed).encode())
     if run.request.report:  # after the results: no picture may cost them
         write_report(run, totals, document, progress=drawing)
     if not failed:
         (run.out / "failed.txt").unlink(missing_ok=True)
-        write_atomically(run.out / "identity.json", json.dumps(run.identity, allow_nan=False).encode())
+        done = run.identity | {"metrics": digest_of(metrics)}
+        write_atomically(run.out / "identity.json", json.dumps(done, allow_nan=False).encode())
         run.parts.remove()
     return document
+
+
+def digest_of(metrics: bytes) -> str:
+    """Return the checksum of metrics.json by which it is known to be whole."""
+    return hashlib.sha256(metrics).hexdigest()
 
 
 def gather(run: Run) -> tuple[dict[str, Totals], list[tuple[int, str]]]:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 import ewval.core
-from ewval.core.errors import DamagedError, DataError, MemoryShortError
+from ewval.core.errors import DataError, MemoryShortError
 from ewval.core.evaluation.answerers import Answerer
 from ewval.core.evaluation.gathered import Gathered
-from ewval.core.evaluation.output import Run, finish
+from ewval.core.evaluation.output import Run, digest_of, finish
 from ewval.core.evaluation.panel import Models, load_models, make_panel
 from ewval.core.evaluation.parts import Part, PartFolder
 from ewval.core.evaluation.request import EvalRequest
@@ -160,15 +160,21 @@ def _ask(
 
 
 def read_done(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return metrics.json of a finished evaluation of the same thing, None where there is none."""
+    """Return metrics.json of a finished evaluation of the same thing.
+
+    None where there is none, or where it is not as it was written: both files can be made again.
+
+    Raises:
+        UnreadableError: A file is there and may not be read.
+    """
     try:
-        known = parse_json(read_bytes(out / "identity.json"))
-        document: dict[str, Any] = parse_json(read_bytes(out / "metrics.json"))
-    except FileNotFoundError:
+        known, metrics = parse_json(read_bytes(out / "identity.json")), read_bytes(out / "metrics.json")
+        if known != json.loads(json.dumps(identity, allow_nan=False)) | {"metrics": digest_of(metrics)}:
+            return None
+        document: dict[str, Any] = parse_json(metrics)
+    except (FileNotFoundError, ValueError):
         return None
-    except ValueError as error:
-        raise DamagedError(str(out), str(error)) from error
-    return document if known == json.loads(json.dumps(identity, allow_nan=False)) else None
+    return document
 
 
 def _identity(request: EvalRequest, models: Models, tasks: TaskSet) -> dict[str, Any]:
