@@ -176,6 +176,21 @@ def test_other_options_do_not_continue_a_run(cli: Cli, data: Path, tmp_path: Pat
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
 
 
+@pytest.mark.parametrize("kept", ["config.json", "model.safetensors"])
+def test_a_run_of_forests_is_not_overwritten_by_a_network(
+    cli: Cli, data: Path, tmp_path: Path, recipe: Path, kept: str
+) -> None:
+    recipe.write_text(PRETRAINED)
+    (tmp_path / "run").mkdir()
+    content = '{"arch": "graph"}' if kept == "config.json" else "weights"
+    (tmp_path / "run" / kept).write_text(content)
+    result = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1)
+    assert result.exit_code == 2, result.stderr
+    assert "use them, or another run folder" in result.stderr or "; use another run folder" in result.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [kept]
+    assert (tmp_path / "run" / kept).read_text() == content
+
+
 def test_tensorboard_writes_its_events(cli: Cli, data: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     result = cli("train", "--data", data, "--run", "run", *SMALL, "--steps", 1, "--tensorboard")

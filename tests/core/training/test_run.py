@@ -236,6 +236,8 @@ def test_a_run_of_other_options_or_another_kind_is_left_alone(folder: Path, tmp_
     train(folder, tmp_path / "r")
     with pytest.raises(UsageError, match=r"begun with other options \(seed was 0, not 1"):
         train(folder, tmp_path / "r", seed=1)
+    with pytest.raises(UsageError, match="parts was 5, not 3"):
+        train(folder, tmp_path / "r", recipe=QUICK.model_copy(update={"parts": 3}))
     (tmp_path / "r" / "config.json").write_text('{"arch": "lwunet"}')
     with pytest.raises(UsageError, match="arch was lwunet, not graph"):
         train(folder, tmp_path / "r")

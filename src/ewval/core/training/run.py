@@ -25,7 +25,7 @@ from ewval.core.training.interrupt import StopRequest
 from ewval.core.training.kept_forests import Interrupted, KeptForests, key_of
 from ewval.core.training.picture import draw_progress
 from ewval.core.training.recipe import GeneratedCubes, GraphRecipe
-from ewval.core.training.run_folder import MetricsLog, RunFolder, check_same_run, read_metrics, write_config
+from ewval.core.training.run_folder import MetricsLog, RunFolder, check_begun, read_metrics, write_config
 from ewval.core.version import __version__
 
 __all__ = ["GraphRunRequest", "GraphRunSummary", "train_graph"]
@@ -107,9 +107,8 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
     began, folder = time.monotonic(), RunFolder(request.run)
     beginning = find_beginning(request.init, [DataFolder(path) for path in request.data])
     options = _options(request, beginning)
-    if folder.config.is_file():
-        check_same_run(folder, options)
-    elif request.resume:
+    check_begun(folder, options, free=())
+    if request.resume and not folder.config.is_file():
         raise MissingError(f"run {folder.root}", hint="there is no run to resume here")
     if folder.model.is_file() and any(line["kind"] == "end" for line in read_metrics(folder.metrics)):
         return GraphRunSummary("nothing", folder.model, init=beginning.name)

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,8 @@ from ewval.core.storage.text import parse_json, read_text
 from ewval.core.version import __version__
 
 FREE_TO_CHANGE = frozenset({"epochs", "steps", "device", "workers", "patience", "parts", "recompute", "tensorboard"})
-"""Options that may differ when a run is continued: how long and where, not what."""
+"""Options of a network that may differ when a run is continued: how long and where, not what. Forests have none: their
+`parts` say what is learned, those of a network only how many samples pass it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +94,30 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
     return document
 
 
-def check_same_run(folder: RunFolder, options: Mapping[str, Any]) -> None:
-    """Raise UsageError where the run was begun with other options than `options`, apart from how long and where."""
+def check_begun(folder: RunFolder, options: Mapping[str, Any], *, free: Collection[str] = FREE_TO_CHANGE) -> None:
+    """Raise UsageError where the folder holds anything but the run of these options: it would be overwritten.
+
+    Args:
+        folder: That is to be trained in.
+        options: As config.json is to hold them.
+        free: Those that may differ.
+    """
+    if folder.config.is_file():
+        check_same_run(folder, options, free=free)
+        return
+    for path in (folder.model, folder.best, folder.last):
+        if path.is_file():
+            raise UsageError(
+                f"{folder.root} holds {path.name}, but no {folder.config.name} that tells its options; "
+                "use another run folder"
+            )
+
+
+def check_same_run(folder: RunFolder, options: Mapping[str, Any], *, free: Collection[str] = FREE_TO_CHANGE) -> None:
+    """Raise UsageError where the run was begun with other options than `options`, apart from those of `free`."""
     before = read_config(folder)
     wanted = json.loads(json.dumps(dict(options), allow_nan=False))
-    changed = sorted(
-        key for key in wanted if key not in FREE_TO_CHANGE and key in before and before[key] != wanted[key]
-    )
+    changed = sorted(key for key in wanted if key not in free and key in before and before[key] != wanted[key])
     if changed:
         said = ", ".join(f"{key} was {before[key]}, not {wanted[key]}" for key in changed[:4])
         raise UsageError(

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ewval.core.progress import SILENT, Progress
 from ewval.core.recipe import write_recipe
 from ewval.core.segments.views import VolumeSource
 from ewval.core.sim.lessons import write_lessons
-from ewval.core.training.run_folder import RunFolder, check_same_run, write_config
+from ewval.core.training.run_folder import RunFolder, check_begun, write_config
 from ewval.nn.data.tasks import SourceRequest, Sources, fitting_parts, open_sources, tuning_tasks
 from ewval.nn.devices import pick_device
 from ewval.nn.distributed import Team, join_team
@@ -111,11 +112,13 @@ def _run(request: RunRequest, *, team: Team, progress: Progress) -> RunSummary:
     sources = open_sources(DataFolder(request.data), request.source, team=team)
     folder = RunFolder(request.run)
     _check_resumed(request, folder)
+    options = _options(request, sources)
+    check_begun(folder, options)  # before the pretraining, which writes into the folder
     if _is_pretrained(request) and not folder.last.is_file():
         first = _run(_first_stage(request, team=team, progress=progress), team=team, progress=progress)
         if first.fit.why == "interrupted":
             return replace(first, model=folder.model)
-    fit = _prepare(request, sources, folder, team=team, progress=progress)
+    fit = _prepare(request, sources, folder, options, team=team, progress=progress)
     summary = fit.run()
     if team.is_first and request.recipe.loss.segments and summary.why != "interrupted":
         _complete(request, fit.folder.model, progress=progress)
@@ -188,12 +191,16 @@ def _check_resumed(request: RunRequest, folder: RunFolder) -> None:
         raise MissingError(f"checkpoint {folder.last}", hint="there is no run to resume here")
 
 
-def _prepare(request: RunRequest, sources: Sources, folder: RunFolder, *, team: Team, progress: Progress) -> Fit:
+def _prepare(
+    request: RunRequest,
+    sources: Sources,
+    folder: RunFolder,
+    options: Mapping[str, Any],
+    *,
+    team: Team,
+    progress: Progress,
+) -> Fit:
     """Return the training, fresh or where it stopped; nothing is written before everything has been checked."""
-    options = _options(request, sources)
-    continues = folder.last.is_file()
-    if continues:
-        check_same_run(folder, options)
     first = _first_model(request)
     trainer = Trainer(_network(request, first).to(team.device), request.train, team=team)
     board = _board(request, team)
@@ -207,7 +214,7 @@ def _prepare(request: RunRequest, sources: Sources, folder: RunFolder, *, team: 
         progress=progress,
         board=board,
     )
-    if continues:
+    if folder.last.is_file():
         fit.resume()
     elif team.is_first:
         write_config(folder, options)
