@@ -8,10 +8,12 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 
+from counted import Counted
 from ewval.core.errors import DamagedError, SchedulerError, WorkerDiedError
 from ewval.core.workers import Done, Failure, Workers, available_cores, process_pool
 
@@ -110,6 +112,61 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(worker)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_an_interrupt_does_not_wait_for_calls_that_run(interrupts: int) -> None:
+    script = (
+        "import sys, time\n"
+        "from ewval.core.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        for outcome in Workers(2).run(time.sleep, [0, 60, 60, 60, 60]):\n"
+        "            print(outcome.item, flush=True)\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == "0\n"
+            for _ in range(interrupts):
+                time.sleep(0.1)
+                parent.send_signal(signal.SIGINT)
+            # Python itself ends by the signal where the second one comes as late as that.
+            assert parent.wait(timeout=20) in (130, -signal.SIGINT)
+        finally:
+            parent.kill()
+
+
+def test_an_interrupt_between_two_outcomes_ends_the_workers() -> None:
+    class Interrupted(Counted):
+        def advance(self, count: int = 1) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Workers(2).collect(time.sleep, [0, 20, 20], progress=Interrupted())
+    assert active_children() == []
+
+
+def test_an_error_lets_the_workers_finish(tmp_path: Path) -> None:
+    def fail() -> None:
+        with process_pool(1) as pool:
+            assert pool.submit(abs, -6).result() == 6
+            begun = pool.submit(touch_later, tmp_path / "marker")
+            while not begun.running():
+                time.sleep(0.01)
+            raise DamagedError("volume 13", "unlucky")
+
+    with pytest.raises(DamagedError):
+        fail()
+    assert (tmp_path / "marker").exists()
+
+
+def touch_later(path: Path) -> None:
+    time.sleep(0.5)
+    path.touch()
 
 
 def is_alive(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,10 +91,11 @@ def predict(
         several = Several(workers, dask) if out is not None or not (report or view) else Several(1, None)
         run = _run(asked, models=model, device=device, looks=looks, bars=bars, several=several, maps=report)
         reporter = _reporter(run) if report else None
-        for result in run:
-            presenter.take(result, reporter=reporter)
-            if is_unread() and out is None and reporter is None:
-                break  # nobody will see the rest
+        with closing(iter(run)) as results:  # so that an interrupt ends workers wherever it comes
+            for result in results:
+                presenter.take(result, reporter=reporter)
+                if is_unread() and out is None and reporter is None:
+                    break  # nobody will see the rest
     code = presenter.finish(reads_contacts=run.reads_contacts, failed_cells=run.failed_cells)
     if reporter is not None:
         presenter.report(reporter, (out or Path()) / REPORT)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -15,10 +15,11 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -71,8 +72,11 @@ class Workers:
         """Whether calls run in other processes than this one."""
         return self.dask is not None or self._local_count() > 1
 
-    def run(self, call: Callable[[int], Result], items: Sequence[int]) -> Iterator[Done[Result] | Failure]:
+    def run(self, call: Callable[[int], Result], items: Sequence[int]) -> Generator[Done[Result] | Failure, None, None]:
         """Yield the outcome of `call(item)` for every item, in the order in which they end.
+
+        An interrupt ends local processes at once, as does closing the generator. Whoever iterates should close it: an
+        interrupt that comes between two outcomes leaves it suspended.
 
         Where a worker process dies, the items that it may have been working on are tried again, each in a process of
         its own; one that dies again has failed with WorkerDiedError.
@@ -119,14 +123,15 @@ class Workers:
         failures: list[Failure] = []
         if items:
             progress.start(len(items), unit="volumes")
-        for outcome in self.run(call, items):
-            if isinstance(outcome, Failure):
-                if isinstance(outcome.error, ends_at):
-                    raise outcome.error
-                failures.append(outcome)
-            else:
-                results.append(outcome.result)
-            progress.advance()
+        with closing(self.run(call, items)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Failure):
+                    if isinstance(outcome.error, ends_at):
+                        raise outcome.error
+                    failures.append(outcome)
+                else:
+                    results.append(outcome.result)
+                progress.advance()
         return results, tuple(failures)
 
     def _local_count(self) -> int:
@@ -162,15 +167,59 @@ def available_cores() -> int:
 def process_pool(count: int) -> Iterator[Executor]:
     """Yield a pool of `count` fresh processes of one thread each; what has not begun at the end is cancelled.
 
+    An error lets them finish what has begun; an interrupt ends them at once, so calls should leave whole files or none.
     They end with this process, however that ends. Where the system has no room for what processes share, such as a
     read-only /dev/shm, that is said and this process does the work.
     """
     with _environment_of_workers():
-        pool = _pool(count)
+        others, pool = active_children(), _pool(count)
         try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
+            with _finishing(pool):
+                yield pool
+        except Exception:
+            raise
+        except BaseException:  # an interrupt, or nobody wants the rest
+            with _uninterrupted():
+                _end_at_once(pool, others)
+            raise
+
+
+@contextmanager
+def _finishing(pool: Executor) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown(cancel_futures=True)
+
+
+def _end_at_once(pool: Executor, others: Sequence[BaseProcess]) -> None:
+    """End the processes of `pool`, which are all that were not among `others`."""
+    # The pool's own list lacks a process whose start was interrupted; Python would wait for that one at its end.
+    processes = [process for process in active_children() if process not in others]
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+    if (results := getattr(pool, "_result_queue", None)) is not None:
+        # A process that ended amid its result leaves half of it, and the pool's thread waits for the other half for as
+        # long as anybody could write it. By now this process alone could.
+        results._writer.close()
+    pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C do nothing meanwhile; a second one would leave processes behind that Python waits for at its end."""
+    if threading.current_thread() is not threading.main_thread():  # others are never interrupted, and may not ask
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _pool(count: int) -> Executor:

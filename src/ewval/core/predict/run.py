@@ -1,7 +1,8 @@
 """One run of `ewval predict`: what is asked, what comes of each task, what is left in the folder."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,20 +94,23 @@ class PredictRun:
         self._work = Work(request.folder, request.decider, looks=request.looks, saved=self.saved)
         self.source, self.store = self._work.source, self._work.store
 
-    def __iter__(self) -> Iterator[Result]:
+    def __iter__(self) -> Generator[Result, None, None]:
         plan = self._plan()
-        own = self._own(plan.unanswered)
-        if self.shards.is_first:
-            failed: dict[int, str] = {}
-            for result in self._gather(plan, own):
-                if isinstance(result, Failed):
-                    failed[result.task] = str(result.error)
-                yield result
-            if self.saved is not None:
-                self.saved.finish(plan.wanted, failed=failed)
-        else:
-            for result in own:
-                self.shards.put(str(result.task), without_map(result))
+        with closing(self._own(plan.unanswered)) as own:  # so that an interrupt ends workers wherever it comes
+            if self.shards.is_first:
+                yield from self._all(plan, own)
+            else:
+                for result in own:
+                    self.shards.put(str(result.task), without_map(result))
+
+    def _all(self, plan: "Plan", own: Iterator[Result]) -> Iterator[Result]:
+        failed: dict[int, str] = {}
+        for result in self._gather(plan, own):
+            if isinstance(result, Failed):
+                failed[result.task] = str(result.error)
+            yield result
+        if self.saved is not None:
+            self.saved.finish(plan.wanted, failed=failed)
 
     @property
     def reads_contacts(self) -> bool:
@@ -138,7 +142,7 @@ class PredictRun:
             self._progress.start(count, unit="tasks")
         return plan
 
-    def _own(self, unanswered: Sequence[int]) -> Iterator[Result]:
+    def _own(self, unanswered: Sequence[int]) -> Generator[Result, None, None]:
         """Yield what comes of this process's part of the open tasks."""
         if not unanswered:
             return
