@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -188,6 +189,17 @@ def test_export_writes_what_was_asked_for_alone(cli, two_cells, tmp_path, words,
     assert [json.loads(line)["task"] for line in result.stdout.splitlines()] == exported
     assert list(json.loads(out.read_text())) == [str(task) for task in exported]
     assert ("nothing of what was asked for is settled" in result.stderr) == (not exported)
+
+
+@pytest.mark.parametrize("segments", ["[1,", "5"])
+def test_a_damaged_answer_is_named_and_nobody_is_told_to_delete_the_others(cli, settled, segments):
+    with closing(sqlite3.connect(settled.reviews)) as connection, connection:
+        connection.execute("UPDATE reviews SET segments = ? WHERE who = 'bob'", (segments,))
+    result = cli("review", "--export", "--data", settled.root)
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert "reviews.sqlite is damaged: what bob answered to task 1: " in result.stderr
+    assert "keep it: it holds answers that people gave by hand" in result.stderr
+    assert "delete" not in result.stderr
 
 
 def test_an_id_that_is_none_is_bad_usage_for_export_too(cli, two_cells):

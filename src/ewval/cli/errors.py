@@ -52,6 +52,11 @@ TABLE: tuple[tuple[type[errors.EwvalError], Exit, str], ...] = (
     (errors.RefusedError, Exit.SERVER, "check the id and --api"),
     (errors.ServerError, Exit.SERVER, "run the same command again later"),
     (
+        errors.AnswersDamagedError,
+        Exit.DATA,
+        "keep it: it holds answers that people gave by hand; if there is an earlier copy, put that in its place",
+    ),
+    (
         errors.DamagedError,
         Exit.DATA,
         "replace it, or delete it and run the command that made it (`ewval fetch`, `ewval pack`, ...) again",

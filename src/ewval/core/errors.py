@@ -18,6 +18,7 @@
     │   └── RefusedError       it will not give this, however often it is asked
     ├── DataError              data damaged or missing
     │   ├── DamagedError       a file does not hold what it should
+    │   │   └── AnswersDamagedError    and holds what people answered, which nothing can make again
     │   ├── RegistryError      a list of cells without the columns of one
     │   ├── UnreadableError    a file that is there and may not or cannot be read
     │   ├── UnsupportedError   a file is whole, but not of the kind that ewval handles
@@ -218,6 +219,10 @@ class DamagedError(DataError):
 
     def __str__(self) -> str:
         return f"{self.what} is damaged: {self.problem}"
+
+
+class AnswersDamagedError(DamagedError):
+    """The file of what people answered does not hold what it should; no command can make it again."""
 
 
 @dataclass(eq=False)

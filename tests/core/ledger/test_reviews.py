@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.errors import AnswersDamagedError, DamagedError, MissingError, UsageError
 from ewval.core.ledger.reviews import Rank, Review, ReviewStore, Settled, Stroke, replay
 
 REVIEW = Review(7, "ann", 100, "slabs", (1,), (1, 2))
@@ -91,6 +91,40 @@ def test_a_file_that_is_none_of_ours_is_named(tmp_path):
         ReviewStore(path)
     with pytest.raises(UsageError, match="cannot use"):
         ReviewStore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("segments", "[1,"),
+        ("segments", "5"),
+        ("segments", '["1"]'),
+        ("segments", "[1.5]"),
+        ("segments", "[true]"),
+        ("seed", '{"1": 2}'),
+        ("seed", "[" * 100_000),
+        ("seed", b"\xff\xfe"),
+        ("state", "lost"),
+        ("seconds", "many"),
+    ],
+)
+def test_a_row_that_was_never_written_is_named_in_the_file_that_has_to_be_kept(store, column, value):
+    store.record(REVIEW, Stroke("accept"), after=0)
+    with store._connection:
+        store._connection.execute(f"UPDATE reviews SET {column} = ?", (value,))
+    for read in (lambda: list(store.settled()), lambda: store.review(7, "ann")):
+        with pytest.raises(AnswersDamagedError, match=r"reviews\.sqlite is damaged: what ann answered to task 7: "):
+            read()
+    with pytest.raises(AnswersDamagedError, match="what ann answered to task 7"):
+        store.record(REVIEW, Stroke("accept"), after=1)
+
+
+def test_a_rank_that_was_never_written_is_named(store):
+    store.save_ranks("one", [(7, Rank(0.5, 10.0))])
+    with store._connection:
+        store._connection.execute("UPDATE ranks SET kind = '5'")
+    with pytest.raises(AnswersDamagedError, match="'5' is no list of numbers"):
+        store.ranks("one")
 
 
 def test_a_newer_file_is_left_alone(store, tmp_path):

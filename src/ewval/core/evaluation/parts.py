@@ -78,7 +78,9 @@ class PartFolder:
         if known is not None and to_text(known) == self._identity:
             return
         if not self._may_replace(known):
-            raise UsageError(f"{self.root} holds files that are not of an evaluation; move it, or choose another --out")
+            raise UsageError(
+                f"{self.root} holds files that are not of an evaluation; move it, or choose another folder"
+            )
         self.remove()
         write_atomically(self._identity_path, self._identity.encode())
 

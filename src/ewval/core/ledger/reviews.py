@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from ewval.core.errors import DamagedError, MissingError, UsageError
+from ewval.core.errors import AnswersDamagedError, MissingError, UsageError
+from ewval.core.storage.text import parse_json
 
 __all__ = ["DECISIONS", "ENDS", "Rank", "Review", "ReviewStore", "Settled", "Stroke", "answers_of", "replay"]
 
 State = Literal["open", "final", "skipped"]
+STATES: tuple[State, ...] = get_args(State)
 Kind = Literal["yes", "no", "undo", "accept", "skip"]
 
 DECISIONS = ("yes", "no")
@@ -151,7 +153,7 @@ class ReviewStore:
     Every stroke is on disk before `record` returns. It may be used from any thread.
 
     Raises:
-        DamagedError: The file is none of ours.
+        AnswersDamagedError: The file is none of ours; the methods raise it where what they read is not what was kept.
         UsageError: It cannot be opened or written.
     """
 
@@ -164,7 +166,9 @@ class ReviewStore:
             self._connection.execute("PRAGMA synchronous = FULL")
             (found,) = self._connection.execute("PRAGMA user_version").fetchone()
             if found > FORMAT:
-                raise DamagedError(str(path), f"it was written by a newer ewval (format {found})")
+                raise AnswersDamagedError(
+                    str(path), f"it was written by a newer ewval (format {found}), which can read it"
+                )
             self._connection.executescript(SCHEMA)
             self._connection.execute(f"PRAGMA user_version = {FORMAT}")
 
@@ -194,7 +198,7 @@ class ReviewStore:
         query = f"SELECT {COLUMNS} FROM reviews WHERE task = ? AND who = ?"
         with self._translated():
             row = self._connection.execute(query, (task, who)).fetchone()
-        return None if row is None else _read(row)
+            return None if row is None else _read(row)
 
     def record(self, review: Review, stroke: Stroke, *, after: int) -> Review | None:
         """Keep one stroke and what the task has come to by it.
@@ -231,8 +235,8 @@ class ReviewStore:
         """Yield the tasks that are final or skipped, by task and person; those of `who` alone, or everybody's."""
         query = f"SELECT {COLUMNS} FROM reviews WHERE state != 'open' AND who = coalesce(?, who) ORDER BY task, at, who"
         with self._translated():
-            rows = self._connection.execute(query, (who,)).fetchall()
-        yield from (_read(row) for row in rows)
+            reviews = [_read(row) for row in self._connection.execute(query, (who,))]
+        yield from reviews
 
     def states(self, who: str) -> dict[int, State]:
         """Return the state of every task that `who` touched."""
@@ -244,8 +248,8 @@ class ReviewStore:
         """Return what is known, by a model's identity, of the tasks that it has looked at."""
         query = "SELECT task, priority, doubt, contacts, familiarity, kind FROM ranks WHERE model = ?"
         with self._translated():
-            rows = self._connection.execute(query, (model,)).fetchall()
-        return {task: Rank(p, d, c, f, tuple(json.loads(kind))) for task, p, d, c, f, kind in rows}
+            rows = self._connection.execute(query, (model,))
+            return {task: Rank(p, d, c, f, tuple(_list(kind, of=(int, float)))) for task, p, d, c, f, kind in rows}
 
     def save_ranks(self, model: str, ranks: Sequence[tuple[int, Rank]]) -> None:
         """Keep ranks, so that the next start knows its order at once."""
@@ -272,7 +276,7 @@ class ReviewStore:
             except sqlite3.OperationalError as error:  # locked, full, read-only: the file itself may be fine
                 raise UsageError(f"cannot use {self.path}: {error}") from error
             except (sqlite3.DatabaseError, ValueError) as error:
-                raise DamagedError(str(self.path), str(error)) from error
+                raise AnswersDamagedError(str(self.path), str(error)) from error
 
 
 def _row(review: Review) -> tuple[Any, ...]:
@@ -282,8 +286,27 @@ def _row(review: Review) -> tuple[Any, ...]:
 
 
 def _read(row: Sequence[Any]) -> Review:
+    """Return the review in a row.
+
+    Raises:
+        ValueError: It holds what was never written there.
+    """
     task, who, volume, model, seed, segments, *rest = row
-    return Review(task, who, volume, model, tuple(json.loads(seed)), tuple(json.loads(segments)), *rest)
+    try:
+        review = Review(task, who, volume, model, tuple(_list(seed)), tuple(_list(segments)), *rest)
+        if review.state not in STATES or not isinstance(review.seconds, int | float):
+            raise ValueError(f"state {review.state!r}, seconds {review.seconds!r}")
+    except ValueError as error:
+        raise ValueError(f"what {who} answered to task {task}: {error}") from error
+    return review
+
+
+def _list(text: Any, *, of: tuple[type, ...] = (int,)) -> list[Any]:
+    """Return the numbers, each of a type in `of`, in JSON; ValueError where it is no list of them."""
+    found = parse_json(text if isinstance(text, bytes) else str(text).encode())
+    if not (isinstance(found, list) and all(type(number) in of for number in found)):
+        raise ValueError(f"{text!r:.60} is no list of numbers")
+    return found
 
 
 def _json(value: object) -> str:
