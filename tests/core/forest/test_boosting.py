@@ -96,3 +96,20 @@ def test_many_rows_and_few_rows_take_different_ways_to_the_same_log_odds() -> No
     few = np.concatenate([forest.log_odds(rows[:FEW_ROWS]), forest.log_odds(rows[FEW_ROWS:])])
     np.testing.assert_array_equal(forest.log_odds(rows), few)
     assert few.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [("column", np.s_[:-1]), ("bound", np.s_[:, :-1]), ("leaf", np.s_[:-1]), ("leaf", np.s_[:, :-1]), ("leaf", 0)],
+)
+def test_arrays_of_different_trees_are_no_forest(name: str, cut: object) -> None:
+    arrays = fit(*problem(100)).arrays()
+    with pytest.raises(ValueError, match="its trees have decisions"):
+        Forest.from_arrays({**arrays, name: arrays[name][cut]})
+
+
+def test_trees_that_lack_decisions_of_their_last_level_are_no_forest() -> None:
+    arrays = fit(*problem(100)).arrays()
+    short = {name: arrays[name][:, :-1] for name in ("column", "bound", "leaf")}
+    with pytest.raises(ValueError, match="its trees have decisions"):
+        Forest.from_arrays({**arrays, **short})

@@ -103,9 +103,12 @@ class Forest:
 
         Raises:
             KeyError: An array is missing.
+            ValueError: They do not fit together.
         """
         column, bound = arrays["column"].astype(np.int16), arrays["bound"].astype(np.float32)
-        return cls(column, bound, arrays["leaf"].astype(np.float32), float(arrays["start"][0]))
+        leaf = arrays["leaf"].astype(np.float32)
+        _check_shapes(column.shape, bound.shape, leaf.shape)
+        return cls(column, bound, leaf, float(arrays["start"][0]))
 
     def _tree_by_tree(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         values = rows.T.reshape(-1)  # a column's values side by side
@@ -136,6 +139,13 @@ class Forest:
             # Summed one after another, not pairwise, so that both ways give the same bits.
             total[start : start + ROWS_AT_ONCE] = leaf.take(node + leaves).cumsum(axis=1, dtype=np.float64)[:, -1]
         return np.asarray(self.start + total)
+
+
+def _check_shapes(column: tuple[int, ...], bound: tuple[int, ...], leaf: tuple[int, ...]) -> None:
+    """Refuse arrays that are not of the same whole trees: the kernels would write past their ends."""
+    fit = len(leaf) == 2 and column == bound == (leaf[0], leaf[1] - 1)
+    if not fit or leaf[1] < 2 or leaf[1].bit_count() != 1:
+        raise ValueError(f"its trees have decisions {list(column)}, bounds {list(bound)} and leaves {list(leaf)}")
 
 
 def merge_forests(forests: Sequence[Forest]) -> Forest:
