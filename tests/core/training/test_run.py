@@ -13,10 +13,11 @@ from block_cube import block_cube
 from ewval.core.errors import DamagedError, MissingError, SettingError, UsageError
 from ewval.core.folder import DataFolder
 from ewval.core.forest import away
+from ewval.core.forest.adapt import adapt_head
 from ewval.core.forest.boosting import BoostingConfig
 from ewval.core.forest.decider import ForestDecider
 from ewval.core.forest.labelled import LabelledVolume
-from ewval.core.forest.labelled_folder import read_labelled, share_out
+from ewval.core.forest.labelled_folder import dataset_names, read_labelled, share_out
 from ewval.core.forest.states import SamplingConfig
 from ewval.core.forest.tune import Trial
 from ewval.core.graph.graph import build_graph, save_graph
@@ -63,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(folder: Path, run: Path, **options: Any) -> GraphRunSummary:
-    return train_graph(GraphRunRequest(data=(folder,), run=run, **({"recipe": QUICK, "init": "none"} | options)))
+    return train_graph(GraphRunRequest(run=run, **({"data": (folder,), "recipe": QUICK, "init": "none"} | options)))
 
 
 def forest(path: Path) -> ForestDecider:
@@ -309,6 +310,31 @@ def test_of_many_cubes_some_are_drawn_that_hold_every_cell(folder: Path) -> None
     both, one = (read_labelled(DataFolder(folder), most=most) for most in (2, 1))
     assert [volume.id for volume in both] == [7, 8]
     assert len(one) == 1
+
+
+def test_data_sets_of_one_name_are_told_apart() -> None:
+    def names(*paths: str) -> list[str]:
+        return dataset_names([DataFolder(Path(path)) for path in paths])
+
+    assert names("a/fib25", "gala") == ["fib25", "gala"]
+    assert names("a/x", "b/x", "x-2", "c/x") == ["x", "x-3", "x-2", "x-4"]
+
+
+def test_cubes_of_one_id_in_folders_of_one_name_are_told_apart(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def note(volumes: list[LabelledVolume], *arguments: Any, **named: Any) -> Any:
+        read.extend(volume.name for volume in volumes)
+        return adapt_head(volumes, *arguments, **named)
+
+    monkeypatch.setattr(training, "adapt_head", note)
+    data = copied(folder, tmp_path / "elsewhere" / folder.name)
+    train(folder, tmp_path / "r", data=(folder, data.root))
+    expected = [f"{name}/{volume}" for name in (folder.name, f"{folder.name}-2") for volume in (7, 8)]
+    assert read == expected
+    assert sorted(forest(tmp_path / "r").card.data) == sorted(expected)
 
 
 def copied(folder: Path, target: Path) -> DataFolder:

@@ -1,5 +1,6 @@
 """Labelled cubes from data folders as `ewval fetch`, `pack` and `index` leave them."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -16,15 +17,29 @@ from ewval.core.segments.views import VolumeSource
 from ewval.core.tasks.table import TaskTable
 from ewval.core.volumes.store import PackedStore
 
-__all__ = ["read_labelled", "share_out"]
+__all__ = ["dataset_names", "read_labelled", "share_out"]
 
 SIDES = ("train", "val", "test")
 WHERE_FROM = "`ewval pack` measures it in raw files; where these are gone, fetch into a new data folder"
 
 
+def dataset_names(folders: Sequence[DataFolder]) -> list[str]:
+    """Return a name of its own for the data set in each folder: that of the folder, with a number where it is taken.
+
+    Cubes are told apart by the name of their data set and their id, and two folders of one name may hold one cube.
+    """
+    own = [folder.root.resolve().name for folder in folders]
+    names = list[str]()
+    for name in own:
+        others = (f"{name}-{number}" for number in itertools.count(2))
+        names.append(name if name not in names else next(other for other in others if other not in {*own, *names}))
+    return names
+
+
 def read_labelled(
     folder: DataFolder,
     *,
+    name: str | None = None,
     sides: Sequence[str] = ("train", "val"),
     fold: int | None = None,
     weight: float = 1.0,
@@ -37,6 +52,7 @@ def read_labelled(
 
     Args:
         folder: With the graphs of its volumes, or `raw/` to measure them in.
+        name: Of the data set, None for that of the folder; see `dataset_names` where there are several.
         sides: Of the split, whose tasks count. Cells of the other sides are held out: they and what touches them are
             no examples at all, neither of one cell nor of what is foreign to another.
         fold: Of the cross-validation, None for the plain split.
@@ -54,6 +70,7 @@ def read_labelled(
     other_rows = _answered(table, split, [side for side in SIDES if side not in sides])
     source, store = VolumeSource(folder), PackedStore(folder)
     volumes = _drawn(table, rows, most=most, seed=seed)
+    name = folder.root.resolve().name if name is None else name
     progress.start(len(volumes), unit="cubes")
     found = []
     for volume in volumes:
@@ -61,11 +78,11 @@ def read_labelled(
         if view.resolution != "full":
             raise MissingError(f"the segment graph {folder.graph(volume)}", hint=WHERE_FROM)
         mine, others = (of[table.volume[of] == volume].tolist() for of in (rows, other_rows))
-        name = f"{folder.root.resolve().name}/{volume}"
-        labelled = replace(_label(name, view.graph, table, mine), weight=weight, kind=kind)
+        cube = f"{name}/{volume}"
+        labelled = replace(_label(cube, view.graph, table, mine), weight=weight, kind=kind)
         if has_graph(folder.graph(volume)):  # a folder that cannot be written to has none
             labelled = replace(labelled, stored=folder.graph(volume))
-        held_out = _label(name, view.graph, table, others).cells
+        held_out = _label(cube, view.graph, table, others).cells
         found.append(labelled.withholding(list(held_out.values())))
         progress.advance(1)
     return found

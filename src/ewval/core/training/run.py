@@ -14,7 +14,7 @@ from ewval.core.folder import DataFolder
 from ewval.core.forest.adapt import Adapted, adapt_head, count_adapting_forests
 from ewval.core.forest.decider import ARCH, reads, save_forest
 from ewval.core.forest.labelled import LabelledVolume, VolumeKind
-from ewval.core.forest.labelled_folder import read_labelled, share_out
+from ewval.core.forest.labelled_folder import dataset_names, read_labelled, share_out
 from ewval.core.index.split import split_path
 from ewval.core.models.card import ModelCard
 from ewval.core.progress import SILENT, Progress
@@ -270,16 +270,32 @@ def _options(request: GraphRunRequest, beginning: Beginning) -> dict[str, Any]:
     }
 
 
+def _names(request: GraphRunRequest) -> dict[Path, str]:
+    """Return the names of all data sets that are learned from, by their folders."""
+    paths = [*request.data, *(_generated_folder(request.run, look) for look in request.recipe.generated)]
+    return dict(zip(paths, dataset_names([DataFolder(path) for path in paths]), strict=True))
+
+
+def _generated_folder(run: Path, look: str) -> Path:
+    return run / f"generated-{look}"
+
+
 def _read(request: GraphRunRequest, progress: Progress) -> list[list[LabelledVolume]]:
     """Return the cubes of each data folder.
 
     Raises:
         MissingError: Too few of their cells have an answer.
     """
-    most = request.recipe.bounds.volumes
+    names = _names(request)
     own = [
         read_labelled(
-            DataFolder(path), sides=request.sides, fold=request.fold, most=most, seed=request.seed, progress=progress
+            DataFolder(path),
+            name=names[path],
+            sides=request.sides,
+            fold=request.fold,
+            most=request.recipe.bounds.volumes,
+            seed=request.seed,
+            progress=progress,
         )
         for path in request.data
     ]
@@ -303,13 +319,13 @@ def _made(
             kept = _augmented(request.run) / str(number)
             made += augment_volumes(DataFolder(path), cubes, augmented, kept=kept, progress=progress)
     for look, generated in request.recipe.generated.items():
-        made += _generated(request.run, look, generated, progress)
+        made += _generated(request, look, generated, progress)
     return made
 
 
 def _notes(recipe: GraphRecipe, volumes: Sequence[LabelledVolume]) -> Iterator[str]:
     """Say of which cubes there should be changed forms, and are none."""
-    real, formed = ({v.id for v in volumes if v.kind == kind} for kind in ("real", "augmented"))
+    real, formed = ({(v.dataset, v.id) for v in volumes if v.kind == kind} for kind in ("real", "augmented"))
     if recipe.augmented is not None and real - formed:
         yield f"no changed forms of {len(real - formed)} of {len(real)} cubes: their raw files are not at hand"
 
@@ -319,17 +335,19 @@ def _augmented(run: Path) -> Path:
     return run / "augmented"
 
 
-def _generated(run: Path, look: str, plan: GeneratedCubes, progress: Progress) -> list[LabelledVolume]:
+def _generated(request: GraphRunRequest, look: str, plan: GeneratedCubes, progress: Progress) -> list[LabelledVolume]:
     """Return generated cubes, made in the run's folder where they are not there yet."""
     from ewval.core.fetch.download import discard
     from ewval.core.sim.lessons import LessonPlan, write_lessons
 
-    folder = DataFolder(run / f"generated-{look}")
+    path = _generated_folder(request.run, look)
+    folder = DataFolder(path)
     if not folder.task_data.is_file():
         lessons = LessonPlan(cubes=plan.cubes, tasks=plan.tasks, seed=plan.seed, raw=True, look=look)
         write_lessons(folder, lessons, progress=progress)
     kind: VolumeKind = "apart" if plan.apart else "generated"
-    volumes = read_labelled(folder, weight=plan.weight, kind=kind, progress=progress)
+    name = _names(request)[path]
+    volumes = read_labelled(folder, name=name, weight=plan.weight, kind=kind, progress=progress)
     for volume in volumes:  # 8 MB each, and the graph is kept
         discard(folder.raw(volume.id))
     return volumes
