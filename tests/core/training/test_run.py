@@ -337,6 +337,12 @@ def test_cubes_of_one_id_in_folders_of_one_name_are_told_apart(
     assert sorted(forest(tmp_path / "r").card.data) == sorted(expected)
 
 
+def test_a_folder_that_is_named_twice_counts_once(folder: Path, tmp_path: Path) -> None:
+    once = train(folder, tmp_path / "once" / "r").model
+    twice = train(folder, tmp_path / "twice" / "r", data=(folder, folder / ".." / folder.name)).model
+    assert twice.read_bytes() == once.read_bytes()
+
+
 def copied(folder: Path, target: Path) -> DataFolder:
     shutil.copytree(folder, target)
     return DataFolder(target)

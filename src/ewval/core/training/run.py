@@ -41,7 +41,7 @@ class GraphRunRequest:
     """Everything that `ewval train` was asked for.
 
     Args:
-        data: The data folders.
+        data: The data folders; one that is named twice counts once.
         run: The run folder.
         recipe: How forests are trained.
         init: Model to start from, `none` for nothing; None: the packaged model, unless it knows cells of this data.
@@ -105,6 +105,7 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
         DamagedError: A file does not hold what it should.
     """
     began, folder = time.monotonic(), RunFolder(request.run)
+    request = replace(request, data=_distinct(request.data))
     beginning = find_beginning(request.init, [DataFolder(path) for path in request.data])
     options = _options(request, beginning)
     check_begun(folder, options, free=())
@@ -268,6 +269,14 @@ def _options(request: GraphRunRequest, beginning: Beginning) -> dict[str, Any]:
         "fold": request.fold,
         "seed": request.seed,
     }
+
+
+def _distinct(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the paths without those that lead to the folder of an earlier one: its cells would count twice."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        found.setdefault(path.resolve(), path)
+    return tuple(found.values())
 
 
 def _names(request: GraphRunRequest) -> dict[Path, str]:
