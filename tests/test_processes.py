@@ -170,6 +170,13 @@ def test_no_worker_of_pack_outlives_it(start: Any, raw_folder: DataFolder, how: 
     assert_none_is_left(process, how, workers=3)  # with the process that tracks what they share
 
 
+def test_sigterm_ends_a_command_as_ctrl_c_does(start: Any, raw_folder: DataFolder) -> None:
+    process = start("pack", "--workers", 2, "--data", raw_folder.root)
+    assert wait_until(lambda: len(children_of(process.pid)) >= 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=ENDED_WITHIN_S) == 130
+
+
 def test_no_worker_of_fetch_outlives_it(start: Any, tiny_world: Path, wire_server: Any, tmp_path: Path) -> None:
     server = wire_server(tiny_world, latency_s=0.05)
     cells = sorted(int(path.name) for path in (tiny_world / "api" / "1.0" / "cell").iterdir() if path.name.isdigit())

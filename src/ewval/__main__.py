@@ -1,6 +1,7 @@
 """`python -m ewval`, `torchrun -m ewval` and the `ewval` console script start here."""
 
 import os
+import signal
 import sys
 
 
@@ -26,9 +27,16 @@ from ewval.cli.streams import guard_streams  # noqa: E402 - as above
 from ewval.core.errors import WriteError  # noqa: E402 - as above
 
 
+def _end_as_by_ctrl_c() -> None:
+    """Let SIGTERM, with which batch systems end a job, do what Ctrl-C does: what runs cleans up and says so."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main() -> None:
     """Run the command line."""
     guard_streams()
+    _end_as_by_ctrl_c()
     try:
         app(prog_name="ewval")
     except WriteError as error:  # what is shown before a command begins, such as its help
