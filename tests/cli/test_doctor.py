@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -30,6 +32,15 @@ def test_a_refused_token_is_a_problem(cli: Callable[..., Any], tiny_world: Path,
     assert result.exit_code == 4
     assert "problem  server: the token was refused (403)" in result.stdout
     assert "sentinel" not in result.output
+
+
+def test_a_server_of_another_kind_is_a_problem(cli: Callable[..., Any], tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        result = cli("doctor", "--api", f"http://127.0.0.1:{server.server_port}", env={"EWVAL_TOKEN": "any"})
+        server.shutdown()
+    assert "answers, but knows no task 1 and no cells" in result.stdout
+    assert "takes the token" not in result.stdout
 
 
 def test_a_server_that_is_down_is_a_problem(cli: Callable[..., Any], tiny_world: Path, wire_server: Any) -> None:
