@@ -89,9 +89,12 @@ def test_a_run_shows_the_table_the_guards_and_the_report(cli: Cli, data):
         assert line in result.stderr
     (pictures,) = [line for line in result.stderr.splitlines() if line.startswith("report: ") and "(100 %)" in line]
     assert "pictures" in pictures
+    packed = "ewval: warning: 2 tasks were answered from packed (64^3) volumes, which have lost most of the contacts"
+    assert packed in result.stderr
     document = json.loads((data.parent / "out" / "metrics.json").read_text())
     again = cli("eval", "--limit", 2, "--out", "out", "--device", "cpu", "--json")
     assert (again.exit_code, json.loads(again.stdout)) == (0, document)
+    assert packed in again.stderr
     quiet = cli("eval", "--limit", 2, "--out", "out", "--device", "cpu", "-q")
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "out/report.html\n", "")
 

@@ -77,6 +77,7 @@ def eval_(
         message(f"ewval: warning: --loops is ignored: model {evaluation.document['model']} has no loops")
     if evaluation is not None:
         _show(evaluation, output)
+        _warn(evaluation, output)
         _end(evaluation)
 
 
@@ -112,6 +113,18 @@ def _show(evaluation: "Evaluation", output: Output) -> None:
     for name, guard in document["guards"].items():
         output.line(f"guard {name}: {guard['state']}: {guard['reason']}")
     output.line(f"report: {report}")
+
+
+def _warn(evaluation: "Evaluation", output: Output) -> None:
+    """Say which figures stand for less than they seem to."""
+    everyone = {**evaluation.document["settings"], **evaluation.document["baselines"]}
+    count = max(figures.get("packed", 0) for figures in everyone.values())
+    if count:
+        tasks = "1 task was" if count == 1 else f"{count:,} tasks were"
+        output.note(
+            f"ewval: warning: {tasks} answered from packed (64^3) volumes, which have lost most of the contacts that"
+            " the model reads; do not rely on these figures: fetch into another --data folder, without --drop-raw"
+        )
 
 
 def _row(name: str, figures: dict[str, Any]) -> list[str]:

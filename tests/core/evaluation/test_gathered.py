@@ -35,6 +35,7 @@ def gathered_of(rng):
     for calibration in (gathered.boundary, gathered.interior, gathered.segments):
         calibration.add(rng.random(50), rng.random(50) < 0.5)
     gathered.doubt.add(rng.random(9), rng.random(9), wrong_total=7.5)
+    gathered.packed += 3
     return gathered
 
 

@@ -21,7 +21,9 @@ from ewval.core.evaluation.report.report import build_report
 from ewval.core.evaluation.run import EvalRequest, evaluate, score_parts
 from ewval.core.evaluation.scoring import COLUMNS, Question, Truth
 from ewval.core.folder import DataFolder
+from ewval.core.graph.graph import build_graph, save_graph
 from ewval.core.models.card import ModelCard
+from ewval.core.volumes.store import PackedStore
 from ewval.nn.distributed import Team
 from ewval.nn.networks.lwunet import LWUNet, LWUNetConfig
 from ewval.nn.weights import Model, save_network
@@ -122,6 +124,26 @@ def test_results_that_are_damaged_are_made_again(bar_folder, model, tmp_path, na
         assert not evaluate(request).was_done
         assert {name: (tmp_path / name).read_bytes() for name in whole} == whole
     assert evaluate(request).was_done
+
+
+def test_an_evaluation_counts_packed_volumes_and_is_done_again_at_full_resolution(tmp_path):
+    write_bar_folder(tmp_path / "data")
+    folder = DataFolder(tmp_path / "data")
+    request = EvalRequest(folder, tmp_path / "out", limit=3, device="cpu", report=False)
+    document = evaluate(request).document
+    assert document["settings"]["default"]["packed"] == 3
+    assert not any("packed" in figures for figures in document["baselines"].values())
+    assert evaluate(request).was_done
+    store = PackedStore(folder)
+    save_graph(folder.graph(14), build_graph(store.image(14), store.segmentation(14)))
+    again = evaluate(request)
+    assert not again.was_done
+    assert "packed" not in again.document["settings"]["default"]
+
+
+def test_a_network_that_reads_no_contacts_takes_packed_volumes(evaluated):
+    document = json.loads((evaluated / "metrics.json").read_text())
+    assert not any("packed" in figures for figures in document["settings"].values())
 
 
 def test_what_was_interrupted_goes_on_where_it_stopped(bar_folder, tmp_path):

@@ -67,6 +67,7 @@ class Gathered:
         segments: Candidate segments.
         doubt: Candidate segments by uncertainty.
         darkness: int64 [64, 50], voxels by image value and uncertainty.
+        packed: Tasks whose contacts a model read in a packed cube, which has lost most of them.
     """
 
     undefined: Counts = field(default_factory=lambda: np.zeros(len(UNDEFINED), np.int64))
@@ -75,6 +76,7 @@ class Gathered:
     segments: Calibration = field(default_factory=Calibration)
     doubt: Doubt = field(default_factory=Doubt)
     darkness: Counts = field(default_factory=lambda: np.zeros((DARKNESS_BINS, UNCERTAINTY_BINS), np.int64))
+    packed: int = 0
 
     def merge(self, other: "Gathered") -> None:
         """Take in what `other` gathered."""
@@ -84,6 +86,7 @@ class Gathered:
         self.segments.merge(other.segments)
         self.doubt.merge(other.doubt)
         self.darkness += other.darkness
+        self.packed += other.packed
 
     @property
     def voxels(self) -> Calibration:
@@ -95,7 +98,7 @@ class Gathered:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything gathered, for saving."""
-        arrays: dict[str, NDArray[Any]] = {"undefined": self.undefined, "darkness": self.darkness}
+        arrays = {"undefined": self.undefined, "darkness": self.darkness, "packed": np.array(self.packed)}
         for name in ("boundary", "interior", "segments"):
             arrays |= {f"{name}.{key}": value for key, value in getattr(self, name).arrays().items()}
         doubt = self.doubt
@@ -119,4 +122,5 @@ class Gathered:
             segments=calibration("segments"),
             doubt=Doubt(arrays["doubt.count"], arrays["doubt.wrong"], float(arrays["doubt.total"])),
             darkness=arrays["darkness"],
+            packed=int(arrays["packed"]),
         )

@@ -20,6 +20,7 @@ import numpy as np
 import ewval.core
 from ewval.core.errors import DataError, MemoryShortError
 from ewval.core.evaluation.answerers import Answerer
+from ewval.core.evaluation.at_hand import at_hand
 from ewval.core.evaluation.gathered import Gathered
 from ewval.core.evaluation.output import Run, digest_of, finish
 from ewval.core.evaluation.panel import Models, load_models, make_panel
@@ -140,6 +141,7 @@ def score_chunk(tasks: TaskSet, ids: Int64s, answerers: Mapping[str, Answerer]) 
             guesses = answerer.answer([question for question, _ in group])
             for guess, (question, truth) in zip(guesses, group, strict=True):
                 rows[name].append(score_guess(guess, question, truth, gathered=gathered[name]))
+                gathered[name].packed += answerer.reads_graph and guess.is_packed
     at = tasks.table.rows(asked)
     table = {name: np.array(found).reshape(-1, len(COLUMNS)) for name, found in rows.items()}
     columns = (tasks.table.cell[at], tasks.table.group[at], tasks.table.volume[at])
@@ -191,6 +193,7 @@ def _identity(request: EvalRequest, models: Models, tasks: TaskSet) -> dict[str,
         "baselines": request.baselines,
         "report": request.report,
         "tasks": tasks.digest(),
+        "volumes": at_hand(request.folder, tasks.table.volume[tasks.table.rows(tasks.ids)]),
     }
 
 

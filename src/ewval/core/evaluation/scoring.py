@@ -76,6 +76,11 @@ class Guess:
     prediction: TaskPrediction | None = None
     probability: NDArray[np.float32] | None = None
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether a model scored segments in the packed cube."""
+        return self.prediction is not None and self.prediction.resolution == "packed"
+
 
 def named_segments(question: Question, chosen: Iterable[int]) -> Guess:
     """Return the answer of one who only names segments: their voxels and those of the seed."""

@@ -26,6 +26,8 @@ def summarize(totals: Totals) -> dict[str, Any]:
     document |= counts | aggregate_metrics(counts)
     undefined = dict(zip(UNDEFINED, totals.gathered.undefined.tolist(), strict=True))
     document["undefined"] = {name: value for name, value in undefined.items() if value}
+    if totals.gathered.packed:
+        document["packed"] = totals.gathered.packed
     document["segment"] = {"extend": _segments(totals, extend_only=True), "all": _segments(totals, extend_only=False)}
     if totals.has_probabilities:
         document |= {"calibration": _calibration(totals), "review": _review(totals), "maybe": _maybe(totals)}
