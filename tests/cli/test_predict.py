@@ -295,7 +295,7 @@ def test_a_model_that_reads_contacts_warns_of_packed_volumes(
     assert (WARNING in result.stderr) == is_warned
     others = [line for line in result.stderr.splitlines() if "familiarity" not in line]  # a generated volume is unlike
     assert len(others) == is_warned
-    assert cli(*words, "--quiet").stderr == ""
+    assert cli(*words, "--quiet").stderr == result.stderr
 
 
 def test_segments_prints_what_the_games_form_takes(predict, fetched, world_tasks):
@@ -322,6 +322,32 @@ def test_quiet_prints_the_segments_to_add(predict, fetched, world_tasks):
     result = predict(task, "-q", data=fetched)
     assert [int(line) for line in result.stdout.split()] == document["add"]
     assert result.stderr == ""
+
+
+def test_quiet_names_the_task_of_each_segment_where_there_are_several(predict, fetched, world_tasks):
+    tasks = sorted(world_tasks)
+    documents = lines(predict(*tasks, "--json", data=fetched))
+    assert sum(bool(document["add"]) for document in documents) > 1
+    wanted = [f"{document['task']}\t{segment}" for document in documents for segment in document["add"]]
+    assert predict(*tasks, "-q", data=fetched).stdout.splitlines() == wanted
+
+
+def test_options_of_networks_are_said_to_be_ignored_by_a_model_without_one(cli, tmp_path):
+    folder = write_world(tmp_path / "data", [make_pair(7)])
+    settle(folder, 7)
+    result = cli("predict", 7, "--loops", 2, "--tta", "--model", "graph", "--data", folder.root)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[:2] == [
+        "ewval: warning: --loops is ignored: model graph has no loops",
+        "ewval: warning: --tta is ignored: model graph does not look at the cube",
+    ]
+
+
+def test_an_empty_out_is_one_line_and_exit_2(predict, fetched, world_tasks, tmp_path):
+    result = predict(min(world_tasks), "--out", "", data=fetched)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "ewval: --out names no folder; . is the working folder\n"
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_a_cell_stands_for_its_tasks(predict, cli, model, fetched, world_tasks, tiny_world, wire_server, tmp_path):

@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 BARS = ("fetch tasks", "fetch files", "pack", "predict")
 
+
+def _folder(text: str) -> Path:
+    """Return the folder that an option names.
+
+    Raises:
+        UsageError: It names none; an empty path would be the working folder.
+    """
+    if not text:
+        raise UsageError("--out names no folder; . is the working folder")
+    return Path(text)
+
+
 Models = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,7 +53,9 @@ Loops = Annotated[int | None, typer.Option("--loops", min=1, max=64, help="Netwo
 Tta = Annotated[bool, typer.Option("--tta", help="Average over the 8 reflections of the cube.")]
 Rank = Annotated[bool, typer.Option("--rank", help="Sort by review priority.")]
 Segments = Annotated[bool, typer.Option("--segments", help="Print seed and answer as comma-separated ids.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Save answers, masks and pictures here.", metavar="DIR")]
+Out = Annotated[
+    Path | None, typer.Option("--out", parser=_folder, help="Save answers, masks and pictures here.", metavar="DIR")
+]
 Report = Annotated[bool, typer.Option("--report", help="Write report.html with slices and a 3D view.")]
 View = Annotated[bool, typer.Option("--view", help="Open the first answer in neuroglancer (extra 'view').")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Samples per batch on a GPU.")]
@@ -162,8 +176,8 @@ def _run(
     decider = load_ensemble(model.names, device=model.device)
     # A network uses all cores, or the one GPU, by itself.
     count = several.workers or (None if decider.loops is None else 1)
-    if looks.loops is not None and decider.loops is None:
-        message(f"ewval: warning: --loops is ignored: model {decider.name} has no loops")
+    if decider.loops is None:
+        _warn_of_ignored(looks, decider.name)
     request = PredictRequest(
         folder=asked.folder,
         tasks=asked.tasks,
@@ -178,6 +192,14 @@ def _run(
     tasks, files, packing, answers = bars
     shards = options.shards_of_torchrun()
     return PredictRun(request, fetch=_fetcher(asked, tasks, files), progress=answers, packing=packing, shards=shards)
+
+
+def _warn_of_ignored(looks: "Looks", model: str) -> None:
+    """Name the options that a model without a network has no use for."""
+    if looks.loops is not None:
+        message(f"ewval: warning: --loops is ignored: model {model} has no loops")
+    if looks.tta:
+        message(f"ewval: warning: --tta is ignored: model {model} does not look at the cube")
 
 
 def _reporter(run: "PredictRun") -> "Reporter":

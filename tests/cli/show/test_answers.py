@@ -12,11 +12,12 @@ DOCUMENT = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("quiet", [False, True])
 @pytest.mark.parametrize(("familiarity", "is_warned"), [(0.1, True), (0.9, False), (None, False)])
 def test_volumes_unlike_anything_known_are_named_with_the_way_out(
-    familiarity: float | None, *, is_warned: bool, capsys: pytest.CaptureFixture[str]
+    familiarity: float | None, *, is_warned: bool, quiet: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    presenter = Presenter(open_output(json=True, quiet=False, verbose=False), "json")
+    presenter = Presenter(open_output(json=True, quiet=quiet, verbose=False), "json")
     for volume in (3, 6):
         presenter.show({**DOCUMENT, "volume": volume, "familiarity": familiarity})
     presenter.finish(reads_contacts=True)

@@ -91,9 +91,9 @@ class Presenter:
             for document in kept:
                 self._write(document)
         if self._packed and reads_contacts:
-            self.output.note(_warning(self._packed))
+            message(_warning(self._packed))
         elif self._foreign:
-            self.output.note(_foreign_warning(self._foreign))
+            message(_foreign_warning(self._foreign))
         for line in (*failure_lines(failed_cells, noun="cell"), *failure_lines(self._failed)):
             message(f"ewval: {line}")
         return end([*failed_cells.values(), *self._failed.values()], answered=self._shown)
@@ -105,10 +105,14 @@ class Presenter:
             ids = ",".join(str(i) for i in sorted({*document["seed"], *document["add"]}))
             self.output.line(ids if self.single else f"{document['task']}\t{ids}")
         elif self.form == "quiet":
-            for line in [document["task"]] if self.rank else document["add"]:
-                self.output.line(str(line))
+            for line in [str(document["task"])] if self.rank else self._added(document):
+                self.output.line(line)
         else:
             self._one(document)
+
+    def _added(self, document: Document) -> list[str]:
+        """Return the segments to add, beside their task where there are others."""
+        return [str(i) if self.single else f"{document['task']}\t{i}" for i in document["add"]]
 
     def _table(self, documents: Iterable[Document]) -> None:
         columns = ["task", "cell", "volume", "add", "maybe", "remove", "agreement", "priority"]
