@@ -11,6 +11,7 @@ from ewval.cli import options
 from ewval.cli.errors import Exit, describe, exit_code, report
 from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bars
+from ewval.cli.show.packing import without_graph
 from ewval.core.constants import DEFAULT_CONTEXT, ENV_CONTACT
 from ewval.core.errors import ConsentError, UsageError
 from ewval.core.eyewire.credentials import read_token
@@ -216,6 +217,8 @@ def _show(output: Output, request: "FetchRequest", summary: "FetchSummary", *, a
     if summary.error is None or output.json:
         told = "" if answers is None else f"; {_count(answers.done, 'answer')} in {answers.out}"
         output.result(document, text=_text(summary) + told, ids=summary.tasks)
+    if summary.without_graph:
+        output.note(f"ewval: {without_graph(summary.without_graph)}")
     if len(summary.failed) > 1 or summary.error is None:
         _show_failed(request.folder, summary)
     if summary.error is not None:

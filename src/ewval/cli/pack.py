@@ -22,6 +22,7 @@ from ewval.cli.options import (
 )
 from ewval.cli.output import message, open_output
 from ewval.cli.progress import progress_bar
+from ewval.cli.show.packing import without_graph
 from ewval.core.constants import ENV_DEBUG, FACTOR
 from ewval.core.errors import EwvalError
 
@@ -78,7 +79,7 @@ def pack(
     failed = _unique([*packed.failed, *(checked.failed if checked else ())])
     output.result(_document(packed, checked, failed), text=_text(packed, checked), ids=packed.done)
     if packed.without_graph:
-        output.note(f"ewval: {_without_graph(packed)}")
+        output.note(f"ewval: {without_graph(packed.without_graph)}")
     for failure in failed:
         _report(failure)
     if failed:
@@ -124,16 +125,6 @@ def _packed_text(packed: "PackSummary") -> str:
         line += f", of which {packed.graph_bytes / packed.graphs / 1e6:.2f} MB a graph"
     line += f"; {before}" if packed.skipped else ""
     return line + (f"; {len(packed.failed)} failed" if packed.failed else "")
-
-
-def _without_graph(packed: "PackSummary") -> str:
-    count, first = len(packed.without_graph), packed.without_graph[0]
-    which = f"volume {first}" if count == 1 else f"{count} volumes, such as {first},"
-    have = "has" if count == 1 else "have"
-    return (
-        f"{which} {have} neither a segment graph nor raw files to measure it in: the default model needs one of them; "
-        "fetch into a new --data folder to get both"
-    )
 
 
 def _volumes(count: int) -> str:

@@ -291,6 +291,18 @@ def test_each_volume_is_packed_as_soon_as_it_is_complete(served: WireServer, fol
     assert len(served.requests) == before
 
 
+def test_a_graph_that_is_gone_is_measured_again_or_told_of(served: WireServer, folder: DataFolder) -> None:
+    fetch(ask(served, folder, tasks=[11], pack=True))
+    volumes = sorted(int(path.stem) for path in (folder.root / "graphs").glob("*[0-9].npz"))
+    for volume in volumes:
+        folder.graph(volume).unlink()
+    assert fetch(ask(served, folder, tasks=[11], pack=True, graph=False)).without_graph == ()
+    assert fetch(ask(served, folder, tasks=[11], pack=True, drop_raw=True)).without_graph == ()
+    assert all(folder.graph(volume).is_file() for volume in volumes)
+    folder.graph(volumes[0]).unlink()
+    assert fetch(ask(served, folder, tasks=[11], pack=True, drop_raw=True)).without_graph == (volumes[0],)
+
+
 def test_volumes_that_are_there_are_packed_when_that_is_asked_for(served: WireServer, folder: DataFolder) -> None:
     fetch(ask(served, folder, tasks=[11]))
     before = len(served.requests)

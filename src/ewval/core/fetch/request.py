@@ -102,6 +102,7 @@ class FetchSummary:
         requests: Requests made, retries included.
         seconds: How long it took.
         volume_errors: What went wrong with volumes, by id.
+        without_graph: Packed volumes that nothing can measure a graph of any more, where graphs are wanted.
         error: Why nothing at all could be had, where that has one reason.
         stopped: Why it was given up before the end.
     """
@@ -118,5 +119,6 @@ class FetchSummary:
     requests: int
     seconds: float
     volume_errors: Mapping[int, EwvalError] = field(default_factory=dict)
+    without_graph: tuple[int, ...] = ()
     error: EwvalError | None = None
     stopped: EwvalError | None = None
