@@ -215,6 +215,12 @@ def test_a_fetch_that_stopped_leaves_the_list_of_what_failed_before(tmp_path: Pa
     assert not folder.failed.exists()
 
 
+def test_a_registry_without_cells_asks_for_nothing(run: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("Cell ID,Name,Status,Size,Tags\n")
+    result = run("--registry", "cells.csv")
+    assert (result.exit_code, result.stdout) == (0, "nothing to do: the request names no task\n")
+
+
 def test_registry_rows_that_were_left_out_are_counted(run: Cli, tmp_path: Path) -> None:
     (tmp_path / "cells.csv").write_text("Cell ID,Name,Status,Size,Tags\n5,a,Completed,9,{}\n6,b,Active,9,{}\n")
     result = run("--registry", "cells.csv", "--metadata-only")

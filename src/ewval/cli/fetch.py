@@ -229,6 +229,8 @@ def _show(output: Output, request: "FetchRequest", summary: "FetchSummary", *, a
 
 def _text(summary: "FetchSummary") -> str:
     absent = f"; {summary.absent:,} ancestors or their volumes do not exist" if summary.absent else ""
+    if not (summary.requests or summary.volumes or summary.skipped):
+        return "nothing to do: the request names no task"
     if not (summary.requests or summary.volumes):
         return f"nothing to do: {_count(summary.skipped, 'task')} and all that belongs to them are there{absent}"
     before = f"; {summary.skipped:,} were there before" if summary.skipped else ""

@@ -99,8 +99,10 @@ def _show(output: Output, summary: "IndexSummary") -> None:
 def _examples_text(examples: "Examples") -> str:
     """Return what there is to learn from, in one line."""
     line = f"to learn from: {examples.cells} cells, {examples.tasks} tasks in {examples.volumes} volumes"
-    if examples.contacts is None:
+    if examples.contacts is None and examples.cells:
         return f"{line}, none of them with a segment graph; `ewval pack` measures it"
+    if examples.contacts is None:
+        return line
     about = "about " if examples.is_estimate else ""
     return f"{line}, {about}{examples.contacts} contacts"
 
@@ -118,7 +120,7 @@ def _notes(summary: "IndexSummary") -> list[str]:
         notes.append("the JSON files hold no confidences: every segment that they list counts")
     if withheld := split.counts["withheld_context"]:
         notes.append(f"{withheld} training tasks do without an ancestor's answer that is scored")
-    notes += [f"the {name} side is empty" for name in ("val", "test") if not len(split.side(name))]
+    notes += [f"the {name} side is empty" for name in ("train", "val", "test") if not len(split.side(name))]
     if 0 < len(split.val) < FEW_TASKS:
         notes.append(f"the val side holds {len(split.val)} of {split.counts['tasks']} tasks; raise --val-fraction")
     return notes
