@@ -6,9 +6,8 @@ FOLDER holds the data folders fib25, gala and pinky, as `ewval fetch`, `pack` an
 data/scored.json. At home each scored task is grown by forests that neither its cell nor what touches it taught, and
 the settings are those that the recipe chooses on all such tasks. Away each is grown by forests that saw nothing of
 its tissue, by settings from the other tissues alone: theirs at home, theirs left out, and the mean of both by
-familiarity, as the model does it. With --cubes each cube of gala and of pinky is left out as well while others of its
-tissue stay, by settings from the other sets and without a specialist. FOLDER/forests keeps forests, so that the same
-command goes on where it stopped.
+familiarity, as the model does it. With --cubes each cube is left out as well while others of its tissue stay, by
+settings from the other sets. FOLDER/forests keeps forests, so that the same command goes on where it stopped.
 
 Prints F1 by volume (tasks with something to add; 95 % intervals over cells), that of the best prefix of each growth
 and of the best fixed cut on probability, with its lead over the answers, ECE per task, the share of the wrong volume in
@@ -279,20 +278,20 @@ def print_away(bench: Bench) -> None:
 
 
 def print_cubes(bench: Bench) -> None:
-    """Leave out each cube of a set of several, the rest of its tissue known."""
+    """Leave out each cube, others of its tissue known."""
     for name in SETS:
         tasks = []
-        for volume in bench.real(name) if len(bench.real(name)) > 1 else ():
+        for volume in bench.real(name):
             left = [v for v in bench.volumes if v.id == volume.id and v.kind in ("real", "augmented")]
             rest = [v for v in bench.volumes if v not in left]
             keep = named(bench.keep, f"without-{volume.id}-")
             forests = learn_once(common_of(rest), bench.parts, config=bench.config, keep=keep)
-            head = SegmentHead(*forests, familiarity=look_of_real(rest))
+            specialist = learn_specialist(rest, bench.parts, config=bench.config, keep=keep)
+            head = SegmentHead(*forests, familiarity=look_of_real(rest), specialist=specialist)
             tasks += bench.grown(name, *away_from(Away(head, [])), only=volume.id)
-        if tasks:
-            low, high = (pick(task.familiarity for task in tasks) for pick in (min, max))
-            label = f"{name}, cube left out (familiarity {low:.2f} to {high:.2f})"
-            print_settings(label, tasks, *bench.settings([one for one in SETS if one != name]))
+        low, high = (pick(task.familiarity for task in tasks) for pick in (min, max))
+        label = f"{name}, cube left out (familiarity {low:.2f} to {high:.2f})"
+        print_settings(label, tasks, *bench.settings([one for one in SETS if one != name]))
 
 
 def print_settings(label: str, tasks: list[Grown], home: HeadSettings, away: HeadSettings) -> None:
