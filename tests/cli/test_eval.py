@@ -99,6 +99,15 @@ def test_a_run_shows_the_table_the_guards_and_the_report(cli: Cli, data):
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "out/report.html\n", "")
 
 
+def test_the_report_of_another_evaluation_is_not_named(cli: Cli, data):
+    (data.parent / "out").mkdir()
+    (data.parent / "out" / "report.html").write_text("of another evaluation")
+    words = ("eval", "--limit", 1, "--out", "out", "--device", "cpu", "--no-baselines", "--no-report")
+    for _ in range(2):  # the second time there is nothing to do
+        assert cli(*words).stdout.endswith("report: out/metrics.json\n")
+        assert cli(*words, "-q").stdout == "out/metrics.json\n"
+
+
 def test_a_failed_guard_is_exit_6(cli: Cli, data):
     split = json.loads((data / "split.json").read_text())
     moved = split["test"].pop()  # a task of the tested volume among those learned from

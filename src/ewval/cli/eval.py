@@ -96,10 +96,8 @@ def _team(device: str) -> "AbstractContextManager[Team]":
 
 
 def _show(evaluation: "Evaluation", output: Output) -> None:
-    report = evaluation.out / "report.html"
-    report = report if report.is_file() else evaluation.out / "metrics.json"
     if output.json or output.quiet:
-        output.result(evaluation.document, text="", ids=[report])
+        output.result(evaluation.document, text="", ids=[evaluation.shown_in])
         return
     if evaluation.was_done:
         output.note("nothing to do: this evaluation is already here")
@@ -112,7 +110,7 @@ def _show(evaluation: "Evaluation", output: Output) -> None:
     )
     for name, guard in document["guards"].items():
         output.line(f"guard {name}: {guard['state']}: {guard['reason']}")
-    output.line(f"report: {report}")
+    output.line(f"report: {evaluation.shown_in}")
 
 
 def _warn(evaluation: "Evaluation", output: Output) -> None:

@@ -49,11 +49,19 @@ class Evaluation:
         document: What stands in metrics.json.
         out: The folder with metrics.json, tasks.csv, plots and report.html.
         was_done: Whether all of it had been there before.
+        with_report: Whether it has a report; a report.html in `out` may be that of an evaluation before.
     """
 
     document: Mapping[str, Any]
     out: Path
     was_done: bool = False
+    with_report: bool = False
+
+    @property
+    def shown_in(self) -> Path:
+        """The file to look at: its report, or its figures where it has none."""
+        report = self.out / "report.html"
+        return report if self.with_report and report.is_file() else self.out / "metrics.json"
 
     @property
     def failed_guards(self) -> dict[str, str]:
@@ -96,7 +104,7 @@ def evaluate(
     known = read_done(out, identity)
     team.wait()
     if known is not None:
-        return Evaluation(known, out, was_done=True) if team.is_first else None
+        return Evaluation(known, out, was_done=True, with_report=request.report) if team.is_first else None
     panel = make_panel(request, models, tasks)
     parts = PartFolder(out / "parts", identity)
     if team.is_first:
@@ -108,7 +116,7 @@ def evaluate(
     if not team.is_first:
         return None
     run = Run(request, models.cards, panel, tasks, parts, out, identity)
-    return Evaluation(finish(run, checking=checking, drawing=drawing), out)
+    return Evaluation(finish(run, checking=checking, drawing=drawing), out, with_report=request.report)
 
 
 def score_parts(
