@@ -122,6 +122,13 @@ def test_ten_megabytes_are_refused(visit, is_chunked):
 
 
 @pytest.mark.parametrize(
+    ("without", "status"), [("9" * 5000, 400), ("1," + "9" * 19, 400), ("9" * 18, 200), ("x,1", 200)]
+)
+def test_a_list_of_tasks_seen_with_an_id_that_is_too_long_is_refused(visit, without, status):
+    assert status_of(visit, "GET", f"api/next?without={without}") == status
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
@@ -135,6 +142,10 @@ def test_ten_megabytes_are_refused(visit, is_chunked):
         b'{"kind": "yes", "segment": 4, "seconds": -1, "after": 0}',
         b'{"kind": "yes", "segment": 4, "seconds": NaN, "after": 0}',
         b'{"kind": "yes", "segment": 4, "seconds": 1, "after": "0"}',
+        b'{"kind": "yes", "segment": 4, "seconds": 1' + b"0" * 400 + b', "after": 0}',
+        b'{"kind": "yes", "segment": 4, "seconds": 1' + b"0" * 5000 + b', "after": 0}',
+        b"[" * 8000,
+        b'{"kind":' * 2000,
     ],
 )
 def test_nonsense_is_refused_and_keeps_nothing(visit, body):

@@ -24,6 +24,8 @@ BODY_LIMIT = 16 * 1024
 """Bytes of a request: the longest that the page sends has some hundred."""
 MOST_MESHES = 512
 """Surfaces in one reply."""
+LONGEST_ID = 18
+"""Digits of a task id; int() refuses thousands of them."""
 LONGEST_LOOK_S = 3600.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -170,9 +172,10 @@ class ReviewServer:
 
     async def _next(self, request: web.Request) -> web.StreamResponse:
         """The next task, made ready; asked for `without` those that the person has seen, while looking at the last."""
-        passed = [
-            int(word) for word in request.query.get("without", "").split(",") if word.isascii() and word.isdigit()
-        ]
+        words = [word for word in request.query.get("without", "").split(",") if word.isascii() and word.isdigit()]
+        if any(len(word) > LONGEST_ID for word in words):
+            raise web.HTTPBadRequest
+        passed = [int(word) for word in words]
         task = await asyncio.to_thread(partial(self._desk.next_task, without=passed))
         if passed:
             self._desk.is_begun.set()
@@ -249,7 +252,7 @@ def _read_stroke(body: bytes) -> tuple[Stroke, int]:
         if segment is not None and not (isinstance(segment, int) and 0 < segment < SEGMENT_ID_COUNT):
             raise ValueError("no segment")
         return Stroke(said["kind"], segment, round(min(seconds, LONGEST_LOOK_S), 3)), after
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise web.HTTPBadRequest from error
 
 
