@@ -1,5 +1,7 @@
 """Boosted trees learn what they should, repeat themselves, and survive a file."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -84,10 +86,37 @@ def test_there_must_be_something_to_tell_apart() -> None:
         fit(rows, np.ones_like(truth))
 
 
-@pytest.mark.parametrize("options", [{"trees": 0}, {"depth": 0}, {"depth": 9}, {"bins": 1}, {"bins": 257}])
-def test_impossible_trees_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="trees must be at least 1"):
-        BoostingConfig(**options)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("trees", 0),
+        ("depth", 0),
+        ("depth", 9),
+        ("bins", 1),
+        ("bins", 257),
+        ("rate", 0.0),
+        ("rate", -1.0),
+        ("rate", math.nan),
+        ("rate", 1.5),
+        ("row_share", 0.0),
+        ("row_share", 2.0),
+        ("column_share", -0.1),
+        ("least_weight", -1.0),
+        ("least_weight", math.inf),
+        ("ridge", -1.0),
+        ("ridge", math.nan),
+        ("most_rows", 0),
+    ],
+)
+def test_impossible_trees_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be (at least|above|a finite number).*, not {value:g}$"):
+        BoostingConfig(**{name: value})
+
+
+def test_the_bounds_of_what_trees_may_be_are_allowed() -> None:
+    BoostingConfig(
+        trees=1, depth=8, rate=1.0, row_share=1.0, column_share=1.0, least_weight=0.0, ridge=0.0, bins=256, most_rows=1
+    )
 
 
 def test_many_rows_and_few_rows_take_different_ways_to_the_same_log_odds() -> None:

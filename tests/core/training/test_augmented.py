@@ -94,7 +94,15 @@ def test_other_seeds_draw_other_forms(volume, tmp_path):
     assert not np.array_equal(one[0].graph.evidence, other[0].graph.evidence)
 
 
-@pytest.mark.parametrize("words", [{"forms": 0}, {"weight": 0.0}])
-def test_plans_that_make_no_sense_are_refused(words):
-    with pytest.raises(ValueError, match="forms must be at least 1, weight above 0"):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"forms": 0}, "forms must be at least 1, not 0"),
+        ({"weight": 0.0}, "weight must be above 0, not 0"),
+        ({"weight": float("inf")}, "weight must be a finite number, not inf"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+    ],
+)
+def test_plans_that_make_no_sense_are_refused(words, said):
+    with pytest.raises(ValueError, match=said):
         AugmentedCubes(**words)

@@ -1,5 +1,6 @@
 """Recipes of forests: the packaged ones are read, and every key of every form is documented."""
 
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -29,9 +30,41 @@ def test_packaged_recipes_of_forests_are_whole(name: str) -> None:
     }
 
 
-def test_generated_cubes_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="cubes and tasks must be at least 1, weight above 0"):
-        GeneratedCubes(weight=0)
+WRONG = [
+    ("parts = 1", "parts: Input should be greater than or equal to 2"),
+    ("draws = 0", "draws: Input should be greater than or equal to 1"),
+    ("rounds = 0", "rounds: Input should be greater than or equal to 1"),
+    ('left_out = ["no_such_number"]', "left_out: no number of contacts or candidates is called no_such_number"),
+    ('left_out = ["*"]', "left_out: no number of contacts, or of candidates, is left to learn from"),
+    ("[pairs]\nrate = -1.0", "pairs: rate must be above 0 and at most 1, not -1"),
+    ("[candidates]\nrate = nan", "candidates: rate must be a finite number, not nan"),
+    ("[sampling]\ngrowths = 0", "sampling: growths must be at least 1, not 0"),
+    ("[sampling]\nleast = -1", "sampling: least must be at least 0"),
+    ("[sampling]\nstates = 0", "sampling: states must be at least 1"),
+    ("[sampling]\nnoise = nan", "sampling: noise must be a finite number"),
+    ("[sampling]\nmistakes = 2.0", "sampling: mistakes must be at least 0 and at most 1, not 2"),
+    ("[sampling]\nhopeless_share = -1.0", "sampling: hopeless_share must be at least 0"),
+    ("[bounds]\nvolumes = 0", "bounds: volumes must be at least 1"),
+    ("[bounds]\npairs = -5", "bounds: pairs must be at least 1"),
+    ("[bounds]\ncells = 0", "bounds: cells must be at least 1"),
+    ("[bounds]\ntrials = 0", "bounds: trials must be at least 1"),
+    ("[augmented]\nforms = 0", "augmented: forms must be at least 1"),
+    ("[augmented]\nweight = inf", "augmented: weight must be a finite number, not inf"),
+    ("[augmented]\nseed = -1", "augmented: seed must be at least 0"),
+    ("[generated.any]\ncubes = 0", "generated.any: cubes must be at least 1"),
+    ("[generated.any]\ntasks = 0", "generated.any: tasks must be at least 1"),
+    ("[generated.any]\nweight = nan", "generated.any: weight must be a finite number"),
+    ("[generated.any]\nweight = 0.0", "generated.any: weight must be above 0, not 0"),
+    ("[generated.any]\nseed = -1", "generated.any: seed must be at least 0"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG, ids=lambda value: value.partition(":")[0].replace("\n", " "))
+def test_a_value_out_of_range_is_refused_with_its_key(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=re.escape(f"recipe mine: {said}")):
+        check_recipe(GraphRecipe, read_recipe(str(path)), name="mine")
 
 
 def test_generated_cubes_have_a_look_that_is_known() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ewval.core.forest.ranges import AT_LEAST_NOTHING, AT_LEAST_ONE, SHARE, Range, check_ranges
 from ewval.core.kernels.forest import HeldForest, hold_forest, judge_rows
 from ewval.core.kernels.histogram import Splits, choose, descend
 
@@ -54,8 +55,18 @@ class BoostingConfig:
     most_rows: int = 200_000
 
     def __post_init__(self) -> None:
-        if not (self.trees >= 1 and 1 <= self.depth <= 8 and 2 <= self.bins <= 256):
-            raise ValueError("trees must be at least 1, depth 1 to 8, bins 2 to 256")
+        ranges = {
+            "trees": AT_LEAST_ONE,
+            "depth": Range(1, 8),
+            "rate": SHARE,
+            "row_share": SHARE,
+            "column_share": SHARE,
+            "least_weight": AT_LEAST_NOTHING,
+            "ridge": AT_LEAST_NOTHING,
+            "bins": Range(2, 256),
+            "most_rows": AT_LEAST_ONE,
+        }
+        check_ranges(self, ranges)
 
 
 @dataclass(frozen=True, slots=True)

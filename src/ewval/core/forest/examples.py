@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ewval.core.forest.boosting import Forest
 from ewval.core.forest.candidates import Surroundings
 from ewval.core.forest.labelled import UNKNOWN, LabelledVolume, known_pairs
+from ewval.core.forest.ranges import AT_LEAST_ONE, check_ranges
 from ewval.core.forest.states import SamplingConfig, sample_states
 
 __all__ = ["Bounds", "CandidateExamples", "PairExamples", "draw_candidates", "draw_cells", "draw_pairs", "withheld_by"]
@@ -39,6 +40,9 @@ class Bounds:
     pairs: int = 1_000_000
     cells: int = 3000
     trials: int = 1000
+
+    def __post_init__(self) -> None:
+        check_ranges(self, dict.fromkeys(("volumes", "pairs", "cells", "trials"), AT_LEAST_ONE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ewval.core.forest.candidates import Surroundings
 from ewval.core.forest.growth import begin
 from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.ranges import AT_LEAST_NOTHING, AT_LEAST_ONE, CHANCE, check_ranges
 
 __all__ = ["SamplingConfig", "States", "draw_seed", "sample_states"]
 
@@ -36,6 +37,17 @@ class SamplingConfig:
     noise: float = 0.7
     mistakes: float = 0.05
     hopeless_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "growths": AT_LEAST_ONE,
+            "least": AT_LEAST_NOTHING,
+            "states": AT_LEAST_ONE,
+            "noise": AT_LEAST_NOTHING,
+            "mistakes": CHANCE,
+            "hopeless_share": CHANCE,
+        }
+        check_ranges(self, ranges)
 
 
 @dataclass(frozen=True, slots=True)

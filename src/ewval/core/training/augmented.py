@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ewval.core.folder import DataFolder
 from ewval.core.forest.labelled import LabelledVolume
+from ewval.core.forest.ranges import ABOVE_NOTHING, AT_LEAST_NOTHING, AT_LEAST_ONE, check_ranges
 from ewval.core.graph.graph import SegmentGraph, build_graph, find_graph, save_graph
 from ewval.core.progress import SILENT, Progress
 from ewval.core.segments.views import VolumeSource
@@ -33,8 +34,7 @@ class AugmentedCubes:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.forms < 1 or not self.weight > 0:
-            raise ValueError("forms must be at least 1, weight above 0")
+        check_ranges(self, {"forms": AT_LEAST_ONE, "weight": ABOVE_NOTHING, "seed": AT_LEAST_NOTHING})
 
 
 def augment_volumes(

@@ -1,15 +1,19 @@
 """How forests over the segment graph are trained: the form of their recipes."""
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ewval.core.forest.boosting import BoostingConfig
+from ewval.core.forest.candidates import CANDIDATE_NAMES
 from ewval.core.forest.examples import Bounds
 from ewval.core.forest.learn import CANDIDATE_TREES, PAIR_TREES, LearnConfig
+from ewval.core.forest.ranges import ABOVE_NOTHING, AT_LEAST_NOTHING, AT_LEAST_ONE, check_ranges
 from ewval.core.forest.states import SamplingConfig
+from ewval.core.graph.names import CONTACT_NAMES
 from ewval.core.recipe import Recipe
 from ewval.core.training.augmented import AugmentedCubes
 
@@ -37,12 +41,12 @@ class GeneratedCubes:
     apart: bool = False
 
     def __post_init__(self) -> None:
-        if self.cubes < 1 or self.tasks < 1 or not self.weight > 0:
-            raise ValueError("cubes and tasks must be at least 1, weight above 0")
+        ranges = {"cubes": AT_LEAST_ONE, "tasks": AT_LEAST_ONE, "seed": AT_LEAST_NOTHING, "weight": ABOVE_NOTHING}
+        check_ranges(self, ranges)
 
 
 class GraphRecipe(Recipe):
-    """A recipe of `--arch graph`.
+    """A recipe of `--arch graph`; what its keys may not be is refused with the key's name.
 
     Args:
         parts: Cells are dealt into so many parts, each of which is left out once.
@@ -61,9 +65,9 @@ class GraphRecipe(Recipe):
     """
 
     arch: Literal["graph"] = "graph"
-    parts: int = 5
-    draws: int = 1
-    rounds: int = 2
+    parts: int = Field(default=5, ge=2)
+    draws: int = Field(default=1, ge=1)
+    rounds: int = Field(default=2, ge=1)
     curve: bool = True
     left_out: tuple[str, ...] = ()
     alike: tuple[tuple[str, ...], ...] = ()
@@ -73,6 +77,19 @@ class GraphRecipe(Recipe):
     candidates: BoostingConfig = CANDIDATE_TREES
     sampling: SamplingConfig = SamplingConfig()
     bounds: Bounds = Bounds()
+
+    @field_validator("left_out")
+    @classmethod
+    def _know_what_is_left_out(cls, left_out: tuple[str, ...]) -> tuple[str, ...]:
+        """A misspelt name would leave nothing out, and a name such as `*` would leave nothing to learn from."""
+        for name in left_out:
+            if not fnmatch.filter([*CONTACT_NAMES, *CANDIDATE_NAMES], name):
+                raise ValueError(f"no number of contacts or candidates is called {name}")
+        config = LearnConfig(left_out=left_out)
+        for names in (CONTACT_NAMES, CANDIDATE_NAMES):
+            if len(config.ignored(names)) == len(names):
+                raise ValueError("no number of contacts, or of candidates, is left to learn from")
+        return left_out
 
     @model_validator(mode="after")
     def _tell_cubes_apart(self) -> Self:
