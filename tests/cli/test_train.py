@@ -344,6 +344,21 @@ def test_a_damaged_checkpoint_is_said_so_and_kept(cli: Cli, data: Path, tmp_path
     assert last.stat().st_size == 500
 
 
+def test_a_finished_run_whose_model_is_cut_short_is_damaged(cli: Cli, data: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", data, "--run", "run", *SMALL, "--steps", 1]
+    assert cli(*words).exit_code == 0
+    model = tmp_path / "run" / "model.safetensors"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:500])
+    result = cli(*words)
+    assert result.exit_code == 6
+    assert "run/model.safetensors is damaged" in result.stderr
+    assert model.stat().st_size == 500
+    model.unlink()  # as the message says
+    assert cli(*words).exit_code == 0
+    assert model.read_bytes() == whole
+
+
 def test_divergence_ends_with_1_and_keeps_the_checkpoint(cli: Cli, data: Path, tmp_path: Path, recipe: Path) -> None:
     recipe.write_text(QUICK + "[optimizer]\nclip = 0.0\n")
     folder = DataFolder(tmp_path / "copy")

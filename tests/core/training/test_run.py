@@ -107,6 +107,17 @@ def test_the_same_command_again_has_nothing_to_do(folder: Path, tmp_path: Path) 
     assert (tmp_path / "r" / "model.safetensors").read_bytes() == before
 
 
+def test_a_finished_run_whose_model_is_cut_short_is_damaged(folder: Path, tmp_path: Path) -> None:
+    model = train(folder, tmp_path / "r").model
+    whole = model.read_bytes()
+    model.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedError, match=r"model\.safetensors is damaged"):
+        train(folder, tmp_path / "r")
+    model.unlink()
+    assert train(folder, tmp_path / "r").why == "done"
+    assert model.read_bytes() == whole
+
+
 def test_an_interrupted_training_goes_on_to_the_same_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from ewval.core.forest.labelled import LabelledVolume, VolumeKind
 from ewval.core.forest.labelled_folder import dataset_names, read_labelled, share_out
 from ewval.core.index.split import split_path
 from ewval.core.models.card import ModelCard
+from ewval.core.models.registry import load_decider
 from ewval.core.progress import SILENT, Progress
 from ewval.core.training.augmented import augment_volumes
 from ewval.core.training.curve import Curve, count_curve_forests, learning_curve
@@ -113,6 +114,7 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
     if request.resume and not folder.config.is_file():
         raise MissingError(f"run {folder.root}", hint="there is no run to resume here")
     if folder.model.is_file() and any(line["kind"] == "end" for line in read_metrics(folder.metrics)):
+        load_decider(folder.model)  # a finished run whose model cannot be read is damaged, not finished
         return GraphRunSummary("nothing", folder.model, init=beginning.name)
     own = _read(request, cubes)
     try:

@@ -120,6 +120,8 @@ def _run(request: RunRequest, *, team: Team, progress: Progress) -> RunSummary:
             return replace(first, model=folder.model)
     fit = _prepare(request, sources, folder, options, team=team, progress=progress)
     summary = fit.run()
+    if team.is_first and summary.why == "nothing":
+        _check_finished(folder)
     if team.is_first and request.recipe.loss.segments and summary.why != "interrupted":
         _complete(request, fit.folder.model, progress=progress)
     return RunSummary(summary, fit.folder.model, sources.tasks, sources.validation_tasks, team.is_first)
@@ -151,6 +153,18 @@ def _first_stage(request: RunRequest, *, team: Team, progress: Progress) -> RunR
         fold=None,
         resume=False,
     )
+
+
+def _check_finished(folder: RunFolder) -> None:
+    """Read the model of a finished run; one that was deleted is made again from the best checkpoint.
+
+    Raises:
+        DamagedError: It cannot be read.
+    """
+    if folder.model.is_file():
+        load_network(folder.model)
+    elif folder.best.is_file():
+        save_network(folder.model, load_network(folder.best))
 
 
 def _complete(request: RunRequest, path: Path, *, progress: Progress) -> None:
