@@ -24,6 +24,7 @@ from ewval.core.graph.graph import build_graph, save_graph
 from ewval.core.index.split import Split, write_split
 from ewval.core.models.registry import load_decider
 from ewval.core.progress import Progress
+from ewval.core.recipe import check_recipe, read_recipe
 from ewval.core.sim.lessons import LessonPlan
 from ewval.core.tasks.seed_files import write_task_files
 from ewval.core.tasks.table import TaskTable, files_of
@@ -93,7 +94,7 @@ def test_a_run_folder_holds_a_model_that_answers(folder: Path, tmp_path: Path) -
     volume = read_labelled(DataFolder(folder))[0]
     assert len(model.head.score(volume.graph, volume.graph.ids[:1]).ids)
     assert sorted(path.name for path in run.iterdir()) == [
-        "config.json", "metrics.jsonl", "model.json", "model.safetensors", "progress.png"
+        "config.json", "metrics.jsonl", "model.json", "model.safetensors", "progress.png", "recipe.toml"
     ]  # fmt: skip
     assert [line["kind"] for line in lines(run)] == ["forest"] * 11 + ["validation", "end"]
     config = json.loads((run / "config.json").read_text())
@@ -105,6 +106,15 @@ def test_the_same_command_again_has_nothing_to_do(folder: Path, tmp_path: Path) 
     before = (tmp_path / "r" / "model.safetensors").read_bytes()
     assert train(folder, tmp_path / "r").why == "nothing"
     assert (tmp_path / "r" / "model.safetensors").read_bytes() == before
+
+
+def test_the_recipe_lies_beside_the_run_and_makes_it_again(folder: Path, tmp_path: Path) -> None:
+    recipe = QUICK.model_copy(update={"left_out": ("*_log_outer",), "alike": ((folder.name,),), "parts": 3})
+    first = train(folder, tmp_path / "first" / "r", recipe=recipe).model
+    path = str(tmp_path / "first" / "r" / "recipe.toml")
+    again = check_recipe(GraphRecipe, read_recipe(path), name=path)
+    assert again == recipe
+    assert train(folder, tmp_path / "again" / "r", recipe=again).model.read_bytes() == first.read_bytes()
 
 
 def test_a_finished_run_whose_model_is_cut_short_is_damaged(folder: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ewval.core.index.split import split_path
 from ewval.core.models.card import ModelCard
 from ewval.core.models.registry import load_decider
 from ewval.core.progress import SILENT, Progress
+from ewval.core.recipe import write_recipe
 from ewval.core.training.augmented import augment_volumes
 from ewval.core.training.curve import Curve, count_curve_forests, learning_curve
 from ewval.core.training.init import Beginning, find_beginning
@@ -119,6 +120,7 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
     own = _read(request, cubes)
     try:
         write_config(folder, options)  # before anything is made in the folder: other options would reuse it
+        write_recipe(folder.recipe, request.recipe)
         volumes = [*itertools.chain(*own), *_made(request, own, cubes)]
         with StopRequest() as stop:
             summary = _Run(request, folder, volumes, beginning, stop, forests, began).summary()
