@@ -388,3 +388,24 @@ def test_a_number_of_steps_is_kept_to_without_gain_whatever_the_patience(cli: Cl
         document = json.loads(cli(*words, "--run", run, *steps, "--json").stdout)
         assert document["why"] == why
         assert (document["steps"] == 12) == (why == "done")
+
+
+FOR_NETWORKS = [
+    ("--steps", 1),
+    ("--epochs", 1),
+    ("--batch-size", 2),
+    ("--learning-rate", 0.1),
+    ("--device", "cpu"),
+    ("--deterministic",),
+    ("--tensorboard",),
+]
+
+
+@pytest.mark.parametrize("words", FOR_NETWORKS, ids=lambda words: str(words[0]))
+def test_options_of_networks_are_refused_for_forests(
+    cli: Cli, data: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    result = cli("train", "--data", data, "--run", "run", *words)
+    assert result.exit_code == 2
+    assert result.stderr == f"ewval: {words[0]} is for networks, not for --arch graph\n"
+    assert not (tmp_path / "run").exists()

@@ -1,6 +1,6 @@
 """`ewval train`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +59,10 @@ class NetworkOptions:
             "samples.batch_size": self.batch_size,
             "optimizer.learning_rate": self.learning_rate,
         }
+
+    def given(self) -> list[str]:
+        """Return the names of those that are not as they are where nothing is asked for."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
 
 
 def train(
@@ -132,9 +136,8 @@ def _train_graph(out: Output, chosen: Chosen, network: NetworkOptions) -> None:
     """Train forests."""
     from ewval.core.training.run import train_graph
 
-    for name, value in network.changes().items():
-        if value is not None:
-            raise SettingError("is for networks, not for --arch graph", setting=name.rpartition(".")[2])
+    if given := network.given():
+        raise SettingError(f"is for networks, not for --arch {DEFAULT_ARCH}", setting=given[0])
     request = _graph_request(chosen)
     with progress_bars("cubes", "train", quiet=out.quiet) as (cubes, forests):
         summary = train_graph(request, cubes=cubes, forests=forests)
