@@ -1,6 +1,7 @@
 """Many tasks: given out in order, bad ones apart, small seeds found, folders that go on where they stopped."""
 
 import json
+import shutil
 from contextlib import closing
 
 import numpy as np
@@ -9,8 +10,11 @@ import torch
 
 from ewval.core.errors import DamagedError, MissingError, UsageError
 from ewval.core.fetch.on_disk import LocalData
+from ewval.core.folder import DataFolder
+from ewval.core.graph.graph import build_graph, save_graph
 from ewval.core.ledger.ledger import Ledger
 from ewval.core.models.card import ModelCard
+from ewval.core.models.registry import load_ensemble
 from ewval.core.predict import work
 from ewval.core.predict.batch import Answerer, Failed, with_small_seed
 from ewval.core.predict.report import Reporter
@@ -41,10 +45,14 @@ def folder(tmp_path):
     """Six tasks in two volumes, asked for in turns."""
     pairs = [make_pair(task, volume=100 + task % 2, seed=[task]) for task in range(1, 7)]
     folder = write_world(tmp_path / "data", pairs)
-    with closing(Ledger(folder.ledger)) as ledger:
-        for task in range(1, 7):
-            ledger.settle(task, context=2)
+    settle(folder, range(1, 7))
     return folder
+
+
+def settle(folder, tasks):
+    with closing(Ledger(folder.ledger)) as ledger:
+        for task in tasks:
+            ledger.settle(task, context=2)
 
 
 def answerer(folder, model, **looks):
@@ -118,6 +126,78 @@ def test_a_run_goes_on_where_it_stopped(folder, model, tmp_path):
     assert json.loads(json.dumps(first[1])) == results[2].document
     lines = (out / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["task"] for line in lines] == [2, 3, 1]
+
+
+def listed(out):
+    return [json.loads(line)["task"] for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+def test_a_run_that_asks_for_less_keeps_the_answers_of_earlier_ones_listed(folder, model, tmp_path):
+    out = tmp_path / "out"
+    list(run_of(folder, model, [3, 1, 2], out=out))
+    list(run_of(folder, model, [1, 4], out=out))
+    assert listed(out) == [3, 2, 1, 4]
+    shutil.rmtree(out / "2")
+    with (out / "predictions.jsonl").open("a") as lines:
+        lines.write('{"task": 4, cut short\n{"task": 99999, "answer": "gone"}\nnonsense\n')
+    list(run_of(folder, model, [4], out=out))
+    assert listed(out) == [3, 1, 4]
+
+
+@pytest.mark.parametrize("content", [{}, [], {"task": 1}, "other", "cut"])
+def test_a_file_that_is_no_answer_to_its_task_is_made_anew(folder, model, tmp_path, content):
+    out = tmp_path / "out"
+    first = list(run_of(folder, model, [1, 2], out=out))
+    other = json.loads((out / "2" / "prediction.json").read_text())
+    put = {"other": other, "cut": {**other, "task": 1, "segments": None}}.get(str(content), content)
+    (out / "1" / "prediction.json").write_text(json.dumps(put))
+    results = list(run_of(folder, model, [1, 2], out=out))
+    assert [result.document["task"] for result in results] == [1, 2]
+    assert json.dumps(results[0].document) == json.dumps(first[0].document)
+    assert listed(out) == [1, 2]
+
+
+def done_anew(run):
+    """Return the tasks whose saved answers were not taken."""
+    return [result.task for result in run if result.answer is not None]
+
+
+@pytest.mark.parametrize("changed", [{"seed": [2]}, {"answer": (1, 2, 3)}, {"answer": None}])
+def test_an_answer_to_a_question_that_has_changed_is_found_anew(model, tmp_path, changed):
+    pairs = [make_pair(1, volume=101), make_pair(2, volume=101)]
+    folder = write_world(tmp_path / "data", pairs)
+    settle(folder, [1, 2])
+    list(run_of(folder, model, [1, 2], out=tmp_path / "out"))
+    folder.ledger.unlink()
+    write_world(tmp_path / "data", [make_pair(1, volume=101, **changed), pairs[1]])
+    settle(folder, [1, 2])
+    assert done_anew(run_of(folder, model, [1, 2], out=tmp_path / "out")) == [1]
+    assert done_anew(run_of(folder, model, [1, 2], out=tmp_path / "out")) == []
+
+
+def test_an_answer_whose_task_is_no_longer_known_stands(folder, model, tmp_path):
+    list(run_of(folder, model, [1], out=tmp_path / "out"))
+    assert done_anew(run_of(DataFolder(tmp_path / "empty"), model, [1], out=tmp_path / "out")) == []
+
+
+def test_answers_of_another_model_whose_run_is_unknown_are_found_anew(folder, model, tmp_path):
+    out = tmp_path / "out"
+    list(run_of(folder, model, [1, 2], out=out))
+    (out / "run.json").unlink()
+    assert done_anew(run_of(folder, load_ensemble((None,)), [1], out=out)) == [1]
+    assert listed(out) == [1]  # the answer to task 2 is the other model's
+
+
+def test_an_answer_at_64_is_found_anew_once_the_volume_is_at_hand(tmp_path):
+    folder = write_world(tmp_path / "data", [make_pair(1, volume=101)])
+    settle(folder, [1])
+    graph, out = load_ensemble((None,)), tmp_path / "out"
+    list(run_of(folder, graph, [1], out=out))
+    assert done_anew(run_of(folder, graph, [1], out=out)) == []
+    labels = np.repeat(np.arange(256, dtype=np.uint16) // 4 % 8 + 1, 256 * 256).reshape(256, 256, 256)
+    save_graph(folder.graph(101), build_graph(np.full(labels.shape, 101, np.uint8), labels))
+    assert done_anew(run_of(folder, graph, [1], out=out)) == [1]
+    assert done_anew(run_of(folder, graph, [1], out=out)) == []
 
 
 def test_an_interrupted_run_leaves_what_was_done(folder, model, tmp_path):

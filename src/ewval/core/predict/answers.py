@@ -1,6 +1,6 @@
 """A prediction beside what the players chose, and the JSON document of both."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,6 +8,9 @@ from ewval.core.predict.prediction import TaskPrediction
 from ewval.core.segments.doubts import Doubt, doubts
 from ewval.core.segments.verdicts import DECIMALS, SegmentScore, Verdict, agreement, review_priority
 
+LISTS = ("seed", "add", "maybe", "remove", "segments", "missing", "doubts", "unscored")
+OTHERS = ("volume", "cell", "model", "loops", "consensus", "agreement", "review_priority", "resolution")
+"""What every answer of a file holds beside its task, lists and others; those of early versions lack familiarity."""
 SCORE_FIELDS, DOUBT_FIELDS = (tuple(field.name for field in fields(kind)) for kind in (SegmentScore, Doubt))
 
 
@@ -88,6 +91,12 @@ def to_document(answer: Answer) -> dict[str, Any]:
         "unscored": list(answer.unscored),
         "resolution": prediction.resolution,
     }
+
+
+def is_answer_to(task: int, document: Mapping[str, Any]) -> bool:
+    """Whether a document that lay in a file has the form of an answer, and is that to `task`."""
+    is_whole = all(name in document for name in OTHERS)
+    return is_whole and document.get("task") == task and all(isinstance(document.get(name), list) for name in LISTS)
 
 
 def as_fields(value: object, names: Sequence[str]) -> dict[str, Any]:

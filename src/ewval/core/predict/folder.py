@@ -1,7 +1,7 @@
 """What `ewval predict --out` leaves: a folder a task, so that the same command goes on where it stopped.
 
 DIR/run.json                     what the answers were made with
-DIR/predictions.jsonl            all answers of the latest run, in the order that was asked for
+DIR/predictions.jsonl            all answers: those of earlier runs, then those of the latest in the order asked for
 DIR/<task>/prediction.json       the answer; written last, so a task that has it is finished
 DIR/<task>/masks.npz             voxel maps at 64^3
 DIR/<task>/segments.nrrd         verdicts by voxel, at the best resolution at hand
@@ -9,6 +9,7 @@ DIR/<task>/slices.png            three orthogonal slices through the seed
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from PIL import Image
 
 from ewval.core.constants import CUBE_EDGE, SEGMENT_ID_COUNT, VOXEL_SIZE_NM
 from ewval.core.errors import DamagedError, DataError, UsageError
-from ewval.core.predict.answers import Answer, to_document
+from ewval.core.folder import is_there
+from ewval.core.predict.answers import Answer, is_answer_to, to_document
 from ewval.core.show.nrrd import encode_nrrd
 from ewval.core.show.slices import Overlay, centre_of, draw_slices
 from ewval.core.storage.arrays import read_arrays, write_arrays
@@ -30,6 +32,8 @@ from ewval.core.volumes.voxels import SegmentMask
 
 CODES = {"seed": 1, "add": 2, "maybe": 3, "doubted": 4}
 """Values of segments.nrrd; 0 is everything else."""
+LISTED = re.compile(r'\{"task": ([0-9]{1,19}),')
+"""How a line of predictions.jsonl begins; the rest need not be parsed, since answers are read from their own files."""
 
 
 class AnswerFolder:
@@ -46,8 +50,12 @@ class AnswerFolder:
         DamagedError: Its run.json cannot be read.
     """
 
+    _made_by: tuple[Any, Any] | None
+    """Model and loops; None where another process answers for it."""
+
     def __init__(self, root: Path, *, made_with: Mapping[str, Any], pictures: bool = True) -> None:
         self.root, self.pictures = root, pictures
+        self._made_by = (made_with.get("model"), made_with.get("loops"))
         path = root / "run.json"
         wanted = json.loads(json.dumps(dict(made_with), allow_nan=False))
         if path.is_file() and (found := _read_json(path)) != wanted:
@@ -59,24 +67,49 @@ class AnswerFolder:
     def of_other_process(cls, root: Path, *, pictures: bool) -> "AnswerFolder":
         """Return the folder `root` as another process of the same run has opened it."""
         folder = cls.__new__(cls)
-        folder.root, folder.pictures = root, pictures
+        folder.root, folder.pictures, folder._made_by = root, pictures, None
         return folder
 
     def is_finished(self, task: int) -> bool:
         """Whether all files of `task` are there; an answer that cannot be read is to be found anew."""
+        return self.find(task) is not None
+
+    def find(self, task: int) -> dict[str, Any] | None:
+        """Return the saved answer of `task`; None where there is none, or none of this model, or it is damaged."""
         try:
-            self.document(task)
+            document = self.document(task)
         except DataError:
-            return False
-        return True
+            return None
+        # A folder whose run.json was deleted may hold answers of another model.
+        return document if self._made_by in (None, (document["model"], document["loops"])) else None
+
+    def has(self, task: int) -> bool:
+        """Whether something is there that may be an answer to `task`."""
+        return is_there(self._answer_path(task))
 
     def document(self, task: int) -> dict[str, Any]:
         """Return the saved answer of a finished task.
 
         Raises:
-            DamagedError: It cannot be read.
+            DamagedError: It cannot be read, or is no answer to this task.
         """
-        return _read_json(self._answer_path(task))
+        document = _read_json(path := self._answer_path(task))
+        if not is_answer_to(task, document):
+            raise DamagedError(str(path), f"it holds no answer to task {task}")
+        return document
+
+    def _listed(self) -> list[int]:
+        """Return the tasks whose answers earlier runs have listed."""
+        try:
+            with self._list_path.open(encoding="ascii", errors="replace") as lines:
+                begins = (LISTED.match(line) for line in lines)
+                return list(dict.fromkeys(int(begin[1]) for begin in begins if begin))
+        except OSError:  # there is none; a folder of that name is told when the list is written
+            return []
+
+    @property
+    def _list_path(self) -> Path:
+        return self.root / "predictions.jsonl"
 
     def _answer_path(self, task: int) -> Path:
         return self.root / str(task) / "prediction.json"
@@ -128,13 +161,17 @@ class AnswerFolder:
     def finish(self, tasks: Iterable[int], *, failed: Mapping[int, str]) -> None:
         """Write what a run has come to: all answers as JSON lines, and the failures as ids to try again.
 
+        Answers of earlier runs to tasks that were not asked for now stay, before the others.
+
         Args:
             tasks: In the order that was asked for.
             failed: Reasons by task.
         """
-        with replacing(self.root / "predictions.jsonl") as path, path.open("w", encoding="ascii") as lines:
-            documents = (self.document(task) for task in tasks if self.is_finished(task))
-            lines.writelines(json.dumps(document, allow_nan=False) + "\n" for document in documents)
+        asked = dict.fromkeys(tasks)
+        earlier = [task for task in self._listed() if task not in asked]
+        with replacing(self._list_path) as path, path.open("w", encoding="ascii") as lines:
+            documents = (self.find(task) for task in (*earlier, *asked) if task not in failed)
+            lines.writelines(json.dumps(document, allow_nan=False) + "\n" for document in documents if document)
         failures = "".join(f"{task}  # {' '.join(reason.split())}\n" for task, reason in failed.items())
         if failures:
             write_atomically(self.root / "failed.txt", failures.encode())

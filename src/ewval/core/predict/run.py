@@ -13,6 +13,7 @@ from ewval.core.fetch.provision import Fetcher, provide, tasks_of_cells
 from ewval.core.folder import DataFolder
 from ewval.core.models.decider import Decider
 from ewval.core.predict.batch import Failed
+from ewval.core.predict.changes import DataChanges
 from ewval.core.predict.folder import AnswerFolder
 from ewval.core.predict.shards import ALONE, Shards
 from ewval.core.predict.work import Found, Result, Work, WorkerModel, shared, without_map
@@ -134,7 +135,7 @@ class PredictRun:
         of_cells = tasks_of_cells(local, self.request.cells, fetch=self._fetch)
         self.failed_cells = of_cells.failed
         wanted = tuple(dict.fromkeys((*self.request.tasks, *of_cells.tasks)))
-        open_tasks = [task for task in wanted if not self._is_finished(task)]
+        open_tasks = self._open(wanted)
         provision = provide(local, open_tasks, fetch=self._fetch, progress=self._packing)
         plan = Plan(wanted, provision.tasks, provision.failed)
         self.shards.put("plan", plan)
@@ -194,8 +195,17 @@ class PredictRun:
         assert self.saved is not None  # an earlier run answered it
         return Found(task, self.saved.document(task))
 
-    def _is_finished(self, task: int) -> bool:
-        return self.saved is not None and self.saved.is_finished(task)
+    def _open(self, wanted: Sequence[int]) -> list[int]:
+        """Return those of `wanted` that have no saved answer, or one for data that is no longer so."""
+        saved, request = self.saved, self.request
+        if saved is None:
+            return list(wanted)
+        answered = [task for task in wanted if saved.has(task)]
+        changes = DataChanges(request.folder, answered, reads_graph=request.decider.reads_graph)
+        done = {
+            task for task in answered if (document := saved.find(task)) is not None and not changes.concern(document)
+        }
+        return [task for task in wanted if task not in done]
 
 
 def made_with(request: PredictRequest) -> dict[str, Any]:
