@@ -77,7 +77,7 @@ def eval_(
         message(f"ewval: warning: --loops is ignored: model {evaluation.document['model']} has no loops")
     if evaluation is not None:
         _show(evaluation, output)
-        _warn(evaluation, output)
+        _warn(evaluation)
         _end(evaluation)
 
 
@@ -113,13 +113,13 @@ def _show(evaluation: "Evaluation", output: Output) -> None:
     output.line(f"report: {evaluation.shown_in}")
 
 
-def _warn(evaluation: "Evaluation", output: Output) -> None:
+def _warn(evaluation: "Evaluation") -> None:
     """Say which figures stand for less than they seem to."""
     everyone = {**evaluation.document["settings"], **evaluation.document["baselines"]}
     count = max(figures.get("packed", 0) for figures in everyone.values())
     if count:
         tasks = "1 task was" if count == 1 else f"{count:,} tasks were"
-        output.note(
+        message(
             f"ewval: warning: {tasks} answered from packed (64^3) volumes, which have lost most of the contacts that"
             " the model reads; do not rely on these figures: fetch into another --data folder, without --drop-raw"
         )
