@@ -238,7 +238,9 @@ def test_sigterm_saves_says_so_and_exits_with_130(data: Path, tmp_path: Path) ->
 REFUSED = [
     (["--recipe", "best"], 6, "recipe best not found; name a .toml file or one of: "),
     (["--recipe", "mine.toml"], 6, "recipe mine.toml not found"),
-    (["--arch", "unet"], 2, "--arch unet is not that of recipe quick.toml, which is for lwunet"),
+    (["--arch", "unet"], 2, "--arch 'unet' is none of graph, lwunet"),
+    (["--arch", ""], 2, "--arch '' is none of graph, lwunet"),
+    (["--arch", "graph"], 2, "--arch graph is not that of recipe quick.toml, which is for lwunet"),
     (["--learning-rate", "-1"], 2, "recipe quick.toml: optimizer: learning_rate must be > 0"),
     (["--device", "gpu"], 2, "--device 'gpu' is none of auto, cpu, cuda, cuda:N"),
     (["--device", "cuda:77"], 7, "device cuda:77 is not available"),
@@ -409,3 +411,21 @@ def test_options_of_networks_are_refused_for_forests(
     assert result.exit_code == 2
     assert result.stderr == f"ewval: {words[0]} is for networks, not for --arch graph\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_kind_of_model_that_is_none_is_named_with_those_that_are(cli: Cli, data: Path) -> None:
+    result = cli("train", "--data", data, "--run", "run", "--arch", "seed-2019")
+    assert (result.exit_code, result.stderr) == (2, "ewval: --arch 'seed-2019' is none of graph, lwunet\n")
+
+
+def test_a_run_without_a_name_is_refused(cli: Cli, data: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = cli("train", "--data", data, "--run", "")
+    assert (result.exit_code, result.stderr) == (2, "ewval: --run needs the name of a folder\n")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("sides", "said"), [("", "''"), ("train,", "''"), ("train,exam", "'exam'")])
+def test_a_side_that_is_none_is_named(cli: Cli, data: Path, sides: str, said: str) -> None:
+    result = cli("train", "--data", data, "--run", "run", "--sides", sides)
+    assert (result.exit_code, result.stderr) == (2, f"ewval: --sides {said} is none of train, val, test\n")

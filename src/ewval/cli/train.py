@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 DEFAULT_ARCH = "graph"
+ARCHS = (DEFAULT_ARCH, "lwunet")
+SIDES = ("train", "val", "test")
 NETWORKS = "Networks (--arch lwunet)"
 
 
@@ -66,7 +68,7 @@ class NetworkOptions:
 
 
 def train(
-    run: Annotated[Path, typer.Option("--run", help="Run folder; an interrupted run resumes.", metavar="DIR")],
+    run: Annotated[str, typer.Option("--run", help="Run folder; an interrupted run resumes.", metavar="DIR")],
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -122,6 +124,8 @@ def train(
     out = open_output(json=json, quiet=quiet, verbose=verbose)
     from ewval.core.recipe import read_recipe
 
+    if arch is not None and arch not in ARCHS:
+        raise SettingError(f"{arch!r} is none of {', '.join(ARCHS)}", setting="arch")
     name = recipe or arch or DEFAULT_ARCH
     table = read_recipe(name)
     if arch is not None and table.get("arch") != arch:
@@ -153,9 +157,9 @@ def _graph_request(chosen: Chosen) -> "GraphRunRequest":
     from ewval.core.training.recipe import GraphRecipe
     from ewval.core.training.run import GraphRunRequest
 
-    sides = tuple(chosen.sides.split(","))
-    if unknown := set(sides) - {"train", "val", "test"}:
-        raise SettingError(f"{', '.join(sorted(unknown))} is none of train, val, test", setting="sides")
+    sides = tuple(dict.fromkeys(chosen.sides.split(",")))
+    if unknown := [side for side in sides if side not in SIDES]:
+        raise SettingError(f"{unknown[0]!r} is none of {', '.join(SIDES)}", setting="sides")
     return GraphRunRequest(
         data=tuple(chosen.data),
         run=chosen.run,
@@ -220,7 +224,11 @@ def _network_recipe(name: str, table: dict[str, Any], network: NetworkOptions) -
     return check_recipe(NetworkRecipe, override(table, changes), name=name)
 
 
-def _run_folder(path: Path) -> Path:
+def _run_folder(name: str) -> Path:
+    """Return the run folder; the empty name, as of an unset variable, would be the current folder."""
+    path = Path(name)
+    if not name:
+        raise SettingError("needs the name of a folder", setting="run")
     if path.exists() and not path.is_dir():
         raise SettingError(f"{path} is not a folder", setting="run")
     return path
