@@ -169,7 +169,7 @@ def test_a_bucket_in_trouble_is_said_with_its_reason(
     words = ("predict", min(world_tasks), "--data", tmp_path / "data", "--api", server.api_url)
     result = cli(*words, env={"EWVAL_TOKEN": "secret"})
     assert (result.exit_code, result.stdout) == (code, ""), result.output
-    assert result.stderr.startswith(f"ewval: task {min(world_tasks)}: ")
+    assert f"task {min(world_tasks)}" in result.stderr
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
