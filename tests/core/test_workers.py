@@ -115,12 +115,15 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX only")
-@pytest.mark.parametrize("interrupts", [1, 2])
-def test_an_interrupt_does_not_wait_for_calls_that_run(interrupts: int) -> None:
+@pytest.mark.parametrize(
+    "interrupts", [[signal.SIGINT], [signal.SIGINT] * 2, [signal.SIGTERM] * 2], ids=["one", "two", "terms"]
+)
+def test_an_interrupt_does_not_wait_for_calls_that_run(interrupts: list[int]) -> None:
     script = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
         "from ewval.core.workers import Workers\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command does\n"
         "    try:\n"
         "        for outcome in Workers(2).run(time.sleep, [0, 60, 60, 60, 60]):\n"
         "            print(outcome.item, flush=True)\n"
@@ -131,11 +134,11 @@ def test_an_interrupt_does_not_wait_for_calls_that_run(interrupts: int) -> None:
         try:
             assert parent.stdout is not None
             assert parent.stdout.readline() == "0\n"
-            for _ in range(interrupts):
+            for number in interrupts:
                 time.sleep(0.1)
-                parent.send_signal(signal.SIGINT)
+                parent.send_signal(number)
             # Python itself ends by the signal where the second one comes as late as that.
-            assert parent.wait(timeout=20) in (130, -signal.SIGINT)
+            assert parent.wait(timeout=20) in (130, -signal.SIGINT, -signal.SIGTERM)
         finally:
             parent.kill()
 

@@ -36,6 +36,8 @@ SCHEDULER_TIMEOUT_S = 10
 DASK_WINDOW = 1024
 """Calls handed to a cluster at a time; its size may change while it works."""
 SAFE_PATH_VARIABLE = "PYTHONSAFEPATH"
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that `ewval` ends by, once it has cleaned up."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -211,15 +213,16 @@ def _end_at_once(pool: Executor, others: Sequence[BaseProcess]) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C do nothing meanwhile; a second one would leave processes behind that Python waits for at its end."""
+    """Let what interrupts do nothing meanwhile; else it would leave processes that Python waits for at its end."""
     if threading.current_thread() is not threading.main_thread():  # others are never interrupted, and may not ask
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not of Python's making
 
 
 def _pool(count: int) -> Executor:
