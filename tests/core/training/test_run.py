@@ -358,16 +358,6 @@ def test_cubes_of_one_id_in_folders_of_one_name_are_told_apart(
     assert sorted(forest(tmp_path / "r").card.data) == sorted(expected)
 
 
-def test_tissues_of_data_that_is_not_there_are_refused(folder: Path, tmp_path: Path) -> None:
-    def alike(*names: str) -> GraphRecipe:
-        return QUICK.model_copy(update={"alike": (names,)})
-
-    with pytest.raises(UsageError, match=f"alike names gala, which is none of the data folders: {folder.name}"):
-        train(folder, tmp_path / "r", recipe=alike(folder.name, "gala"))
-    assert not (tmp_path / "r").exists()
-    assert train(folder, tmp_path / "r", recipe=alike(folder.name)).why == "done"
-
-
 def test_a_folder_that_is_named_twice_counts_once(folder: Path, tmp_path: Path) -> None:
     once = train(folder, tmp_path / "once" / "r").model
     twice = train(folder, tmp_path / "twice" / "r", data=(folder, folder / ".." / folder.name)).model

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from ewval.core.errors import MissingError, SettingError, UsageError
+from ewval.core.errors import MissingError, SettingError
 from ewval.core.folder import DataFolder
 from ewval.core.forest.adapt import Adapted, adapt_head, count_adapting_forests
 from ewval.core.forest.decider import ARCH, reads, save_forest
@@ -108,7 +108,6 @@ def train_graph(request: GraphRunRequest, *, cubes: Progress = SILENT, forests: 
     """
     began, folder = time.monotonic(), RunFolder(request.run)
     request = replace(request, data=_distinct(request.data))
-    _check_alike(request)
     beginning = find_beginning(request.init, [DataFolder(path) for path in request.data])
     options = _options(request, beginning)
     check_begun(folder, options, free=())
@@ -288,16 +287,6 @@ def _names(request: GraphRunRequest) -> dict[Path, str]:
     """Return the names of all data sets that are learned from, by their folders."""
     paths = [*request.data, *(_generated_folder(request.run, look) for look in request.recipe.generated)]
     return dict(zip(paths, dataset_names([DataFolder(path) for path in paths]), strict=True))
-
-
-def _check_alike(request: GraphRunRequest) -> None:
-    """Raise UsageError where the recipe's `alike` names what is none of the data sets."""
-    known = list(_names(request).values())
-    unknown = [name for name in itertools.chain(*request.recipe.alike) if name not in known]
-    if unknown:
-        raise UsageError(
-            f"the recipe's alike names {unknown[0]}, which is none of the data folders: {', '.join(known)}"
-        )
 
 
 def _generated_folder(run: Path, look: str) -> Path:
