@@ -324,14 +324,6 @@ def test_quiet_prints_the_segments_to_add(predict, fetched, world_tasks):
     assert result.stderr == ""
 
 
-def test_quiet_names_the_task_of_each_segment_where_there_are_several(predict, fetched, world_tasks):
-    tasks = sorted(world_tasks)
-    documents = lines(predict(*tasks, "--json", data=fetched))
-    assert sum(bool(document["add"]) for document in documents) > 1
-    wanted = [f"{document['task']}\t{segment}" for document in documents for segment in document["add"]]
-    assert predict(*tasks, "-q", data=fetched).stdout.splitlines() == wanted
-
-
 def test_options_of_networks_are_said_to_be_ignored_by_a_model_without_one(cli, tmp_path):
     folder = write_world(tmp_path / "data", [make_pair(7)])
     settle(folder, 7)

@@ -397,9 +397,6 @@ FOR_NETWORKS = [
     ("--epochs", 1),
     ("--batch-size", 2),
     ("--learning-rate", 0.1),
-    ("--device", "cpu"),
-    ("--deterministic",),
-    ("--tensorboard",),
 ]
 
 
@@ -411,6 +408,22 @@ def test_options_of_networks_are_refused_for_forests(
     assert result.exit_code == 2
     assert result.stderr == f"ewval: {words[0]} is for networks, not for --arch graph\n"
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "ignored"),
+    [
+        (("--device", "cpu", "--deterministic"), []),
+        (("--device", "cuda"), ["device"]),
+        (("--tensorboard", "--device", "cuda:1"), ["device", "tensorboard"]),
+    ],
+)
+def test_options_that_change_nothing_for_forests_are_said_to_be_ignored(
+    cli: Cli, data: Path, words: tuple[object, ...], ignored: list[str]
+) -> None:
+    result = cli("train", "--data", data, "--run", "run", "--init", "none-such", *words)
+    said = [line for line in result.stderr.splitlines() if "ignored" in line]
+    assert said == [f"ewval: warning: --{name} is ignored: --arch graph has no network" for name in ignored]
 
 
 def test_a_kind_of_model_that_is_none_is_named_with_those_that_are(cli: Cli, data: Path) -> None:

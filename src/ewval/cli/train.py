@@ -1,13 +1,13 @@
 """`ewval train`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ewval.cli import options
-from ewval.cli.output import Output, open_output
+from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bar, progress_bars
 from ewval.cli.show.training import graph_document, graph_text, network_document, network_text
 from ewval.core.constants import DEFAULT_DATA, ENV_DATA
@@ -62,9 +62,10 @@ class NetworkOptions:
             "optimizer.learning_rate": self.learning_rate,
         }
 
-    def given(self) -> list[str]:
-        """Return the names of those that are not as they are where nothing is asked for."""
-        return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+    def ignored(self) -> list[str]:
+        """Return the names of those that change nothing for forests: these have no steps and need no accelerator."""
+        changes_nothing = {"device": self.device not in ("auto", "cpu"), "tensorboard": self.tensorboard}
+        return [name for name, is_given in changes_nothing.items() if is_given]
 
 
 def train(
@@ -140,8 +141,11 @@ def _train_graph(out: Output, chosen: Chosen, network: NetworkOptions) -> None:
     """Train forests."""
     from ewval.core.training.run import train_graph
 
-    if given := network.given():
-        raise SettingError(f"is for networks, not for --arch {DEFAULT_ARCH}", setting=given[0])
+    for name, value in network.changes().items():
+        if value is not None:
+            raise SettingError(f"is for networks, not for --arch {DEFAULT_ARCH}", setting=name.rpartition(".")[2])
+    for name in network.ignored():
+        message(f"ewval: warning: --{name} is ignored: --arch {DEFAULT_ARCH} has no network")
     request = _graph_request(chosen)
     with progress_bars("cubes", "train", quiet=out.quiet) as (cubes, forests):
         summary = train_graph(request, cubes=cubes, forests=forests)

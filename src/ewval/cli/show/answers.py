@@ -105,14 +105,10 @@ class Presenter:
             ids = ",".join(str(i) for i in sorted({*document["seed"], *document["add"]}))
             self.output.line(ids if self.single else f"{document['task']}\t{ids}")
         elif self.form == "quiet":
-            for line in [str(document["task"])] if self.rank else self._added(document):
-                self.output.line(line)
+            for line in [document["task"]] if self.rank else document["add"]:
+                self.output.line(str(line))
         else:
             self._one(document)
-
-    def _added(self, document: Document) -> list[str]:
-        """Return the segments to add, beside their task where there are others."""
-        return [str(i) if self.single else f"{document['task']}\t{i}" for i in document["add"]]
 
     def _table(self, documents: Iterable[Document]) -> None:
         columns = ["task", "cell", "volume", "add", "maybe", "remove", "agreement", "priority"]
