@@ -9,6 +9,7 @@ from ewval.cli import options
 from ewval.cli.errors import Exit
 from ewval.cli.output import Output, message, open_output
 from ewval.cli.progress import progress_bars
+from ewval.cli.show.packing import answered_from_packed
 from ewval.core.errors import GuardError
 from ewval.core.torchrun import place
 
@@ -118,11 +119,7 @@ def _warn(evaluation: "Evaluation") -> None:
     everyone = {**evaluation.document["settings"], **evaluation.document["baselines"]}
     count = max(figures.get("packed", 0) for figures in everyone.values())
     if count:
-        tasks = "1 task was" if count == 1 else f"{count:,} tasks were"
-        message(
-            f"ewval: warning: {tasks} answered from packed (64^3) volumes, which have lost most of the contacts that"
-            " the model reads; do not rely on these figures: fetch into another --data folder, without --drop-raw"
-        )
+        message(answered_from_packed(count, what="figures"))
 
 
 def _row(name: str, figures: dict[str, Any]) -> list[str]:

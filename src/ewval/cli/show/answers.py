@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ewval.cli.errors import Exit, describe, exit_code
 from ewval.cli.output import Output, message
+from ewval.cli.show.packing import answered_from_packed
 from ewval.core.constants import FOREIGN
 from ewval.core.errors import EwvalError
 
@@ -91,7 +92,7 @@ class Presenter:
             for document in kept:
                 self._write(document)
         if self._packed and reads_contacts:
-            message(_warning(self._packed))
+            message(answered_from_packed(self._packed, what="verdicts"))
         elif self._foreign:
             message(_foreign_warning(self._foreign))
         for line in (*failure_lines(failed_cells, noun="cell"), *failure_lines(self._failed)):
@@ -121,14 +122,6 @@ class Presenter:
         )
         for line in _closing_lines(document, left_out=len(document["segments"]) - len(rows)):
             self.output.line(line)
-
-
-def _warning(count: int) -> str:
-    tasks = "1 task was" if count == 1 else f"{count:,} tasks were"
-    return (
-        f"ewval: warning: {tasks} answered from packed (64^3) volumes, which have lost most of the contacts that this"
-        " model reads; do not rely on these verdicts: fetch into another --data folder, without --drop-raw"
-    )
 
 
 def _foreign_warning(foreign: Mapping[int, float]) -> str:

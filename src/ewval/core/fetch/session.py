@@ -151,16 +151,18 @@ class Course:
     def _is_unpacked(self, volume: int) -> bool:
         """Whether a volume that is there is still to be packed, to be measured, or its raw files to be dropped."""
         folder, request = self._request.folder, self._request
-        has_raw, has_graph = folder.raw(volume).is_dir(), folder.graph(volume).is_file()
-        return not folder.is_packed(volume) or (has_raw and (request.drop_raw or (request.graph and not has_graph)))
+        if not folder.is_packed(volume):
+            return True
+        lacks_graph = request.graph and not folder.graph(volume).is_file()
+        return (request.drop_raw or lacks_graph) and folder.raw(volume).is_dir()
 
-    def _without_graph(self, volumes: Iterable[int]) -> tuple[int, ...]:
+    def _without_graph(self, asked: Asked) -> tuple[int, ...]:
         """Return those of packed volumes that have neither a graph, where one is wanted, nor what it is measured in."""
         if not (self._request.pack and self._request.graph):
             return ()
         folder = self._request.folder
-        packed = (volume for volume in volumes if folder.is_packed(volume))
-        return tuple(v for v in packed if not (folder.graph(v).is_file() or folder.raw(v).is_dir()))
+        bare = (volume for volume in asked.agenda.done_volumes() if not folder.graph(volume).is_file())
+        return tuple(volume for volume in bare if folder.is_packed(volume) and not folder.raw(volume).is_dir())
 
     async def _feed(self, tasks: Iterable[int], lineages: Lineages, queue: VolumeQueue) -> None:
         await self._settle(tasks, lineages, is_last_chance=False)
@@ -228,7 +230,7 @@ class Course:
             requests=client.requests + bucket.requests,
             seconds=seconds,
             volume_errors=queue.errors,
-            without_graph=self._without_graph(agenda.done_volumes()),
+            without_graph=self._without_graph(asked),
             error=stopped or _shared_kind(errors) if is_nothing else None,
             stopped=stopped,
         )

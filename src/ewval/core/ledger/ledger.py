@@ -29,8 +29,6 @@ from ewval.core.ledger.schema import (
 from ewval.core.storage.files import make_folder, share, write_error, writing
 
 UNWRITABLE = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE)
-NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
-"""The second where a disk is full before the shared memory of the log has its size."""
 
 State = Literal["new", "done", "absent", "failed"]
 
@@ -305,7 +303,8 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:  # locked, full, read-only: the file itself may be fine
         kind = error.sqlite_errorcode & 0xFF
-        if kind in NO_ROOM or error.sqlite_errorcode in NO_ROOM:
+        # A disk may be full before the shared memory of the log has its size.
+        if kind == sqlite3.SQLITE_FULL or error.sqlite_errorcode == sqlite3.SQLITE_IOERR_SHMSIZE:
             raise write_error(path, OSError(errno.ENOSPC, str(error))) from error
         if kind == sqlite3.SQLITE_READONLY or error.sqlite_errorcode in UNWRITABLE:
             raise WriteError(str(path), str(error)) from error
